@@ -1,0 +1,1 @@
+"""Aggregates runs and decides findings. Imports no torch."""

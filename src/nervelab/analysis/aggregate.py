@@ -1,0 +1,93 @@
+"""From run folders to four tables, the only thing that later analysis reads."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nervelab.analysis.runs import TIMING, RunFolder, open_run
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, write_with
+
+_IDENTITY = ("name", "id", "studies")
+_RESULTS = {
+    "parameters": pl.Int64,
+    "outcome": pl.String,
+    "stopped_at": pl.Int64,
+    "steps": pl.Int64,
+    "eval_loss": pl.Float64,
+    "perplexity": pl.Float64,
+    "eval_tokens": pl.Int64,
+    "unigram_loss": pl.Float64,
+}
+
+
+def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
+    """Verify every listed run and gather all of them into four tables below `out_dir`.
+
+    runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns.
+    spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet does
+    too, and is the only one of the four that may differ between two executions of the same runs.
+
+    Args:
+        runs_json: results/runs.json.
+        runs_root: the folder of all scales, `runs`; a run lies in <runs_root>/<scale>/<name>.
+        out_dir: where the tables go.
+
+    Returns:
+        The files written.
+
+    Raises:
+        NervelabError: runs.json or a file of a run is missing or damaged.
+    """
+    listing = read_json(runs_json, "run make again.")
+    if not listing["runs"]:
+        raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
+    folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
+    gathered = {"runs.parquet": _runs(folders)}
+    for file in ("spectra.parquet", "history.parquet", TIMING):
+        gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
+    for file, table in gathered.items():
+        write_with(out_dir / file, table.write_parquet)
+    return [out_dir / file for file in gathered]
+
+
+def _runs(folders: list[RunFolder]) -> pl.DataFrame:
+    settings = [_columns(folder.listed["settings"]) for folder in folders]
+    names = sorted({name for columns in settings for name in columns})
+    # Different types under one name (8 and "all") would be a defect of the study, and polars says so.
+    rows = [
+        {"name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
+        | {name: columns.get(name) for name in names}
+        | _results(folder.recorded)
+        for folder, columns in zip(folders, settings, strict=True)
+    ]
+    order = [*_IDENTITY, *names, *_RESULTS]
+    return pl.DataFrame(rows, schema_overrides=_RESULTS, infer_schema_length=None).select(order)
+
+
+def _columns(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as column names: model.width_multiple -> width_multiple, optimiser.lr -> optimiser_lr."""
+    return {key.removeprefix("model.").replace(".", "_"): value for key, value in settings.items()}
+
+
+def _results(recorded: dict[str, Any]) -> dict[str, Any]:
+    final = recorded["final"]
+    loss = final["eval_loss"]
+    return {
+        "parameters": recorded["parameters"],
+        "outcome": recorded["outcome"],
+        "stopped_at": recorded["stopped_at"],
+        "steps": recorded["config"]["training"]["steps"],
+        "eval_loss": loss,
+        "perplexity": None if loss is None else math.exp(loss),
+        "eval_tokens": final["eval_tokens"],
+        "unigram_loss": final["unigram_loss"],
+    }
+
+
+def _named(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    return table.select(pl.lit(name).alias("name"), pl.all())

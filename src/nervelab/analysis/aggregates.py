@@ -1,0 +1,119 @@
+"""The aggregated tables, and the one way to find a run in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from nervelab.analysis.runs import read_table
+
+# What a run has unless a lookup says otherwise: the baseline of GPT-2 125M, NerVE, section 3.1.
+BASELINE: dict[str, Any] = {
+    "placement": "preln",
+    "activation": "gelu",
+    "width_multiple": 4,
+    "optimiser": "adamw",
+    "seed": 0,
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One metric of one run at every measured step and layer.
+
+    Attributes:
+        steps_S: measured steps, ascending.
+        values_SL: the metric; NaN where it was not measured.
+    """
+
+    steps_S: np.ndarray
+    values_SL: np.ndarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with what was measured in it.
+
+    Attributes:
+        row: its row of runs.parquet.
+        spectra: its rows of spectra.parquet, for all tokens, with the full estimator.
+        history: its rows of history.parquet.
+    """
+
+    row: dict[str, Any]
+    spectra: pl.DataFrame
+    history: pl.DataFrame
+
+    @property
+    def failed(self) -> bool:
+        """Whether training diverged or got stuck, so that its spectra are not those of a trained network."""
+        return self.row["outcome"] != "finished"
+
+    @property
+    def state(self) -> str:
+        """The outcome in words, with the step of a failure."""
+        return f"{self.row['outcome']} at step {self.row['stopped_at']}" if self.failed else "finished"
+
+    def grid(self, metric: str) -> Grid:
+        """A metric (a column of spectra.parquet) by step and layer."""
+        wide = self.spectra.pivot("layer", index="step", values=metric, sort_columns=True).sort("step")
+        values_SL = wide.drop("step").cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return Grid(steps_S=wide["step"].to_numpy(), values_SL=values_SL)
+
+    def eval_loss_at(self, steps_S: np.ndarray) -> np.ndarray:
+        """Eval loss, in nats, at the given steps; NaN at a step that has none."""
+        asked = pl.DataFrame({"step": steps_S}, schema={"step": pl.Int64})
+        joined = asked.join(self.history, on="step", how="left", maintain_order="left")
+        return joined["eval_loss"].fill_null(float("nan")).to_numpy()
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """All runs of one scale."""
+
+    runs: pl.DataFrame
+    spectra: pl.DataFrame
+    history: pl.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Aggregates:
+        """Read the tables that `aggregate` wrote.
+
+        Raises:
+            NervelabError: one of them is missing or damaged.
+        """
+        return cls(*(read_table(folder / f"{name}.parquet") for name in ("runs", "spectra", "history")))
+
+    def find(self, **settings: Any) -> Run | None:
+        """The run with these settings, otherwise the `BASELINE`; None if this scale does not train it.
+
+        Raises:
+            ValueError: several runs match, and the lookup (or `BASELINE`) must name the setting that tells
+                them apart; or a setting of `BASELINE` is not among the columns.
+        """
+        wanted = BASELINE | settings
+        unknown = set(wanted) - set(self.runs.columns)
+        if unknown & set(BASELINE):
+            raise ValueError(f"runs.parquet lacks the setting {', '.join(sorted(unknown))}, which the baseline names")
+        if unknown:
+            return None
+        found = self.runs.filter(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items()))
+        if found.height > 1:
+            raise ValueError(f"several runs match {wanted}: {found['name'].to_list()}")
+        return self._run(found.row(0, named=True)) if found.height else None
+
+    def _run(self, row: dict[str, Any]) -> Run:
+        unmeasured = pl.DataFrame(schema=self.spectra.schema)
+        spectra = self._spectra_by_name.get(row["name"], unmeasured)
+        history = self.history.filter(pl.col("name") == row["name"])
+        return Run(row=row, spectra=spectra, history=history)
+
+    @cached_property
+    def _spectra_by_name(self) -> dict[str, pl.DataFrame]:
+        whole = self.spectra.filter((pl.col("group") == "all") & (pl.col("estimator") == "full"))
+        return {name: part for (name,), part in whole.partition_by("name", as_dict=True).items()}

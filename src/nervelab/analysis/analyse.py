@@ -1,0 +1,71 @@
+"""From the aggregates to the tables and the verdicts of the report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.findings.finding import Effect, Finding, Verdict
+from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.tables.registry import TABLES
+from nervelab.files import write_bytes, write_json
+from nervelab.study.decisions import Analysis
+
+_EFFECT_SCHEMA = {
+    name: pl.Float64 if name in {"value", "low", "high", "relative", "agreeing"} else pl.String
+    for name in Effect.__dataclass_fields__
+}
+FINDINGS_SCHEMA = dict.fromkeys(("id", "section", "verdict", "reason", "claim"), pl.String) | _EFFECT_SCHEMA
+"""Columns of results/findings.csv: one row an effect, the finding's own columns repeated."""
+
+
+def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Path]:
+    """Write tables/<id>.csv for every registered table, findings.csv and metrics.json below `out_dir`.
+
+    metrics.json holds the eval loss of each run, by its slug, and the effects of each finding: the numbers that two
+    versions of a study are compared by.
+
+    Returns:
+        The files written.
+
+    Raises:
+        NervelabError: an aggregate is missing or damaged, or a file cannot be written.
+    """
+    aggregates = Aggregates.read(aggregates_dir)
+    verdicts = {finding: finding.decide(aggregates, settings) for finding in FINDINGS}
+    rows = [row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
+    frames = {f"tables/{table.id}.csv": table.build(aggregates, settings) for table in TABLES}
+    frames["findings.csv"] = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
+    for file, frame in frames.items():
+        write_bytes(out_dir / file, frame.write_csv().encode())
+    write_json(out_dir / "metrics.json", {"eval_loss": _losses(aggregates), "effects": _effects(rows)})
+    return [out_dir / file for file in (*frames, "metrics.json")]
+
+
+def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:
+    own = {
+        "id": finding.id,
+        "section": finding.section,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "claim": finding.claim,
+    }
+    return [own | asdict(effect) for effect in verdict.effects]
+
+
+def _losses(aggregates: Aggregates) -> dict[str, float]:
+    known = aggregates.runs.filter(pl.col("eval_loss").is_not_null())
+    slugs = (name.removesuffix(f"-{id}") for name, id in known.select("name", "id").iter_rows())
+    return dict(zip(slugs, known["eval_loss"], strict=True))
+
+
+def _effects(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    effects: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["value"] is not None:
+            effects.setdefault(row["id"], {})[row["of"]] = row["value"]
+    return effects

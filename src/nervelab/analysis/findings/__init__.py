@@ -1,0 +1,1 @@
+"""The findings of the paper as rules: one module a group, listed in `registry`."""

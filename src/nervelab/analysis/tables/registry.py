@@ -1,0 +1,6 @@
+"""Every table, in its order on the page. A new table is a module beside this one and a line here."""
+
+from nervelab.analysis.tables.correlations import CORRELATIONS
+from nervelab.analysis.tables.perplexity import PERPLEXITY
+
+TABLES = (PERPLEXITY, CORRELATIONS)

@@ -1,0 +1,1 @@
+"""Starting the workflow: one build at a time, with a view of its progress."""

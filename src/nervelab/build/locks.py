@@ -1,0 +1,88 @@
+"""One build at a time in one folder, and no lock that outlives its owner."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from nervelab.errors import NervelabError
+
+LOCK = Path(".nervelab.lock")
+SNAKEMAKE_LOCKS = Path(".snakemake/locks")
+DVC_LOCK = Path(".dvc/tmp/rwlock")
+
+
+@contextmanager
+def sole_build(say: Callable[[str], None]) -> Iterator[int]:
+    """Hold the folder's build lock, waiting for a live owner. Yields the file descriptor.
+
+    Children that inherit the descriptor hold the lock too: a build that was killed while its Snakemake lives on is
+    waited for like any other.
+    """
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another build is running here (process {_owner()}); waiting for it to end")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def clear_snakemake_locks(say: Callable[[str], None]) -> None:
+    """Remove the locks of a Snakemake that was killed.
+
+    Raises:
+        NervelabError: a Snakemake that was started by hand is running here.
+    """
+    if not SNAKEMAKE_LOCKS.is_dir() or not any(SNAKEMAKE_LOCKS.iterdir()):
+        return
+    here = Path.cwd()
+    alive = [process.pid for process in psutil.process_iter() if _is_snakemake_in(process, here)]
+    if alive:
+        raise NervelabError(
+            f"a Snakemake is running in this folder (process {alive[0]}): wait for it or stop it, and try again."
+        )
+    say("clearing the lock of a Snakemake that was killed")
+    subprocess.run([sys.executable, "-m", "snakemake", "--unlock", "-q", "all"], check=True)
+
+
+def clear_dvc_lock(say: Callable[[str], None]) -> None:
+    """Remove the lock file of a DVC that was killed, also where it was cut off while writing it."""
+    try:
+        held = json.loads(DVC_LOCK.read_text())
+    except FileNotFoundError:
+        return
+    except json.JSONDecodeError:
+        held = {}
+    owners = [
+        *held.get("write", {}).values(),
+        *(each for readers in held.get("read", {}).values() for each in readers),
+    ]
+    if any(psutil.pid_exists(owner["pid"]) for owner in owners):
+        return
+    if owners or not held:
+        say("clearing the lock of a DVC that was killed")
+    DVC_LOCK.unlink()
+
+
+def _owner() -> str:
+    return LOCK.read_text().strip() or "unknown"
+
+
+def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        words = process.cmdline()
+        return any("snakemake" in Path(word).name for word in words[:3]) and Path(process.cwd()) == folder
+    except psutil.Error:  # it ended meanwhile, or belongs to somebody else
+        return False

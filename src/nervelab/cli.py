@@ -1,0 +1,217 @@
+"""The command line: one verb a rule, and the verbs a person uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nervelab import layout
+from nervelab.errors import NervelabError
+from nervelab.study.stamps import write_stamp
+from nervelab.study.targets import Targets
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
+StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG names it.")]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and exit status 2."""
+    try:
+        app()
+    except NervelabError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+@app.command()
+def corpus(id: str, scale: ScaleOption = None) -> None:
+    """Fetch, clean and split the corpus with this id."""
+    from nervelab.data.corpus import build_corpus
+    from nervelab.study.runs import load_project
+
+    project = load_project(scale=scale)
+    if id not in project.corpora:
+        raise NervelabError(f"params.yaml asks for no corpus with the id {id}: it was edited; start the build again.")
+    build_corpus(project.corpora[id].dataset, corpus_id=id, folder=layout.CORPORA / id, wheels=layout.WHEELS)
+
+
+@app.command()
+def tokens(id: str, scale: ScaleOption = None) -> None:
+    """Tokenise the corpus that the tokens with this id are made from."""
+    from nervelab.data.tokens import build_tokens
+    from nervelab.study.runs import load_project
+
+    project = load_project(scale=scale)
+    if id not in project.tokens:
+        raise NervelabError(f"params.yaml asks for no tokens with the id {id}: it was edited; start the build again.")
+    wanted = project.tokens[id]
+    build_tokens(wanted.tokenizer, tokens_id=id, corpus=layout.CORPORA / wanted.corpus.id, folder=layout.TOKENS / id)
+
+
+@app.command()
+def plan(names: list[str], scale: ScaleOption = None) -> None:
+    """Freeze runs of params.yaml as plans."""
+    from nervelab.study.plans import write_plan
+    from nervelab.study.runs import load_project
+
+    project = load_project(scale=scale)
+    for name in names:
+        write_plan(project.run(name))
+
+
+@app.command()
+def train(
+    path: Annotated[Path, typer.Argument(metavar="PLAN")],
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
+    checkpoint_seconds: Annotated[float, typer.Option(help="Seconds between two checkpoints.")] = 5.0,
+) -> None:
+    """Train the run of a plan, by the code that the plan was made with."""
+    from nervelab.study.plans import read_plan
+
+    frozen = read_plan(path)
+    name = frozen.content["name"]
+    arguments = {
+        "plan": path,
+        "tokens": layout.TOKENS / frozen.tokens_id,
+        "out": layout.run_folder(frozen.content["scale"], name),
+        "checkpoints": layout.CHECKPOINTS / name,
+        "device": device,
+        "threads": threads,
+        "checkpoint-seconds": checkpoint_seconds,
+    }
+    command = [sys.executable, "-m", "nervelab.training"]
+    for key, value in arguments.items():
+        command += [f"--{key}", str(value)]
+    # The trainer takes this process's place, so that signals reach it.
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(frozen.code.resolve())})
+
+
+@app.command()
+def index(stamp: StampOption, scale: ScaleOption = None) -> None:
+    """Write results/runs.json."""
+    from nervelab.study.index import write_index
+
+    targets = _targets_for(stamp, "index", scale)
+    runs_json = targets.results / "runs.json"
+    write_index(targets.project, runs_json)
+    write_stamp(stamp, read=targets.run_jsons, written=[runs_json])
+
+
+@app.command()
+def aggregate(stamp: StampOption, scale: ScaleOption = None) -> None:
+    """Gather the rows of all runs."""
+    from nervelab.analysis.aggregate import aggregate as gather
+
+    targets = _targets_for(stamp, "aggregate", scale)
+    runs_json = targets.results / "runs.json"
+    written = gather(runs_json, layout.RUNS, targets.aggregates)
+    write_stamp(stamp, read=[runs_json, *targets.run_jsons], written=written)
+
+
+@app.command()
+def analyse(stamp: StampOption, scale: ScaleOption = None) -> None:
+    """Write the tables and decide the findings."""
+    from nervelab.analysis.analyse import analyse as decide
+
+    targets = _targets_for(stamp, "analyse", scale)
+    gathered = sorted(targets.aggregates.glob("*.parquet"))
+    written = decide(targets.aggregates, targets.results, targets.project.params.analysis)
+    write_stamp(stamp, read=gathered, written=written)
+
+
+@app.command()
+def report(stamp: StampOption, scale: ScaleOption = None) -> None:
+    """Draw the figures and render the page."""
+    from nervelab.report.provenance import write_provenance
+    from nervelab.report.report import render
+
+    targets = _targets_for(stamp, "report", scale)
+    results = targets.results
+    read = [*sorted(targets.aggregates.glob("*.parquet")), *sorted((results / "tables").glob("*.csv"))]
+    provenance = results / "provenance.json"
+    folders = {run.name: run.folder for run in targets.project.runs}
+    write_provenance(provenance, params=layout.PARAMS, folders=folders)
+    written = render(
+        results_dir=results,
+        aggregates_dir=targets.aggregates,
+        runs_json=results / "runs.json",
+        settings=targets.project.params.analysis,
+        provenance=provenance,
+    )
+    write_stamp(stamp, read=[*read, results / "runs.json", results / "findings.csv"], written=[*written, provenance])
+
+
+@app.command()
+def check(scale: ScaleOption = None) -> None:
+    """Verify every wanted run against its run.json."""
+    from nervelab.analysis.runs import verify_run
+
+    runs = Targets.of(scale).project.runs
+    for run in runs:
+        verify_run(run.folder)
+    sys.stdout.write(f"{len(runs)} runs are whole\n")
+
+
+@app.command()
+def runs(scale: ScaleOption = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the runs that params.yaml asks for: study, id, axes, parameters, steps, state."""
+    from nervelab.listing import as_json, as_table
+
+    sys.stdout.write(as_json(scale) if json else as_table(scale))
+
+
+@app.command()
+def build(
+    target: Annotated[str, typer.Argument(help="all, a stage (data, tokens, trained, ...), or a file.")] = "all",
+    scale: ScaleOption = None,
+) -> None:
+    """Make a target with Snakemake, one build at a time, showing progress."""
+    from rich.console import Console
+
+    from nervelab.build.workflow import build as run_build
+
+    run_build(target, scale, Console(stderr=True, highlight=False))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def repro(context: typer.Context) -> None:
+    """Run `dvc repro`, past whatever a killed one left behind. Arguments are handed on."""
+    from rich.console import Console
+
+    from nervelab.build.workflow import repro as run_repro
+
+    sys.exit(run_repro(context.args, Console(stderr=True, highlight=False)))
+
+
+@app.command()
+def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False) -> None:
+    """List, or remove, the runs, plans and data that no scale of params.yaml asks for."""
+    from nervelab.study.prune import size, unwanted
+
+    paths = unwanted()
+    verb = "removed" if yes else "would remove"
+    megabytes = size(paths) / 1e6
+    for path in paths:
+        if yes:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        sys.stdout.write(f"{verb} {path}\n")
+    sys.stdout.write(f"{verb} {len(paths)} files and folders, {megabytes:.1f} MB{'' if yes else '; --yes does it'}\n")
+
+
+def _targets_for(stamp: Path, stage: str, scale: str | None) -> Targets:
+    """The targets, provided that params.yaml still asks for the stamp that the DAG asked for."""
+    targets = Targets.of(scale)
+    wanted = targets.stages[stage]
+    if (stamp.parent, stamp.name.rpartition(".")[0].rpartition(".")[0]) != (
+        wanted.folder,
+        f"{stage}-{wanted.key}",
+    ):
+        raise NervelabError(f"params.yaml or the code was edited after {stamp} was asked for: start the build again.")
+    return targets

@@ -1,0 +1,122 @@
+"""Serving batches and held-out windows from a folder of tokens: what the trainer imports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nervelab.data import folders
+from nervelab.errors import NervelabError
+
+KEYS = ("id", "dtype", "vocabulary", "tokens", "unigram_loss")
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """The token ids of a corpus, memory-mapped.
+
+    `unigram_loss` is the cross-entropy (nats per token) of the validation split under the token frequencies
+    of the training split: what a model that learned nothing else would reach.
+    """
+
+    folder: Path
+    id: str
+    vocabulary: int
+    unigram_loss: float
+    splits: dict[str, np.ndarray]
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenStore":
+        """Map the files of a folder, after a check of its manifest and their sizes (`verify` reads it all).
+
+        Raises:
+            NervelabError: the manifest or a file is missing, or of the wrong size.
+        """
+        manifest = folders.read_manifest(folder, keys=KEYS)
+        dtype = np.dtype(manifest["dtype"]).newbyteorder("<")
+        return cls(
+            folder=folder,
+            id=manifest["id"],
+            vocabulary=manifest["vocabulary"],
+            unigram_loss=manifest["unigram_loss"],
+            splits={
+                split: _mapped(folder / f"{split}.bin", tokens=manifest["tokens"][split], dtype=dtype)
+                for split in folders.SPLITS
+            },
+        )
+
+    def verify(self) -> None:
+        """Compare every file with its sha256; raises `NervelabError` naming the one that differs."""
+        folders.verify(self.folder)
+
+    def training_batch(self, *, seed: int, step: int, batch: int, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The training batch of one step: random crops of the training split.
+
+        A pure function of its arguments, so that a resumed run replays nothing and skips nothing.
+
+        Args:
+            seed: the seed of the run.
+            step: the step, from 0.
+            batch: B, the number of sequences.
+            context: T, the number of tokens of a sequence.
+
+        Returns:
+            inputs_BT and targets_BT (int64), the targets one token further on.
+
+        Raises:
+            NervelabError: the training split has no sequence of this length.
+        """
+        ids = self.splits["train"]
+        self._need("train", size=context + 1, remedy="raise dataset.megabytes or lower model.context")
+        # Raw bits, because numpy promises their stability across versions, but not that of its distributions.
+        words_B = np.random.Philox(key=[seed, step]).random_raw(batch)
+        return _windows(ids, starts_N=words_B % np.uint64(len(ids) - context), context=context)
+
+    def fixed_windows(self, split: str, *, tokens: int, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Evenly spaced windows of a split that do not overlap: the same at every call.
+
+        Args:
+            split: 'validation', 'test' or 'train'.
+            tokens: how many tokens in all, a multiple of `context`.
+            context: T, the number of tokens of a window.
+
+        Returns:
+            inputs_NT and targets_NT (int64) with N = tokens / context, the targets one token further on.
+
+        Raises:
+            NervelabError: the split is too short, or `tokens` is no multiple of `context`.
+        """
+        if tokens % context:
+            raise NervelabError(
+                f"{tokens} tokens are no whole number of sequences of {context}: mend it in params.yaml."
+            )
+        self._need(split, size=tokens + 1, remedy="raise dataset.megabytes or ask for fewer tokens")
+        ids = self.splits[split]
+        count = tokens // context
+        spacing = (len(ids) - 1) // count
+        return _windows(ids, starts_N=np.arange(count) * spacing, context=context)
+
+    def _need(self, split: str, *, size: int, remedy: str) -> None:
+        available = len(self.splits[split])
+        if available < size:
+            raise NervelabError(
+                f"The {split} split of {self.folder} has {available} tokens where {size} are needed: "
+                f"{remedy} in params.yaml."
+            )
+
+
+def _windows(ids: np.ndarray, *, starts_N: np.ndarray, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+    positions_NW = starts_N.astype(np.int64)[:, None] + np.arange(context + 1)
+    ids_NW = torch.from_numpy(ids[positions_NW].astype(np.int64))
+    return ids_NW[:, :-1].contiguous(), ids_NW[:, 1:].contiguous()
+
+
+def _mapped(path: Path, *, tokens: int, dtype: np.dtype) -> np.ndarray:
+    if not path.is_file():
+        raise NervelabError(f"{path} is missing: {folders.remedy(path.parent)}")
+    size, expected = path.stat().st_size, tokens * dtype.itemsize
+    if size != expected:
+        raise NervelabError(f"{path} is damaged ({size} bytes instead of {expected}): {folders.remedy(path.parent)}")
+    # An empty file cannot be mapped.
+    return np.memmap(path, dtype, mode="r") if tokens else np.zeros(0, dtype)

@@ -1,0 +1,53 @@
+"""What the folders of corpora and tokens share: their splits, their manifest, how a reader checks them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, sha256, write_json
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+DOCUMENTS = "documents.parquet"
+TOKENIZER = "tokenizer.json"
+
+
+def remedy(folder: Path) -> str:
+    """What a user does about a damaged folder."""
+    return f"delete the folder {folder} and build it again with `nervelab build`."
+
+
+def write_manifest(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
+    """Write the manifest that vouches for `files` of `folder`: `content` and the sha256 of each file.
+
+    It goes last, so a folder that has a manifest is complete.
+    """
+    write_json(folder / MANIFEST, {**content, "files": {name: sha256(folder / name) for name in files}})
+
+
+def read_manifest(folder: Path, *, keys: Iterable[str]) -> dict[str, Any]:
+    """The manifest of a folder, with at least `keys` and `files` in it.
+
+    Raises:
+        NervelabError: it is missing, or damaged.
+    """
+    path = folder / MANIFEST
+    manifest = read_json(path, remedy(folder))
+    if not isinstance(manifest, dict) or not {*keys, "files"} <= manifest.keys():
+        raise NervelabError(f"{path} is damaged (it lacks an entry): {remedy(folder)}")
+    return manifest
+
+
+def verify(folder: Path) -> None:
+    """Compare every file of a folder with the sha256 in its manifest.
+
+    Raises:
+        NervelabError: a file is missing or differs; the message names it and the remedy.
+    """
+    for name, expected in read_manifest(folder, keys=())["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise NervelabError(f"{path} is missing: {remedy(folder)}")
+        if sha256(path) != expected:
+            raise NervelabError(f"{path} is damaged (its sha256 is not that of {MANIFEST}): {remedy(folder)}")

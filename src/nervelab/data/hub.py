@@ -1,0 +1,106 @@
+"""Reading data sets through `datasets`: published on the hub, or local copies of the same schema."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from datasets import IterableDataset, IterableDatasetDict, load_dataset
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HTTPError
+
+from nervelab.errors import NervelabError
+
+# Documents held back to mix a stream, beside its shuffled shards: about 10 MB.
+SHUFFLE_BUFFER = 1000
+FILE_FORMATS = {".jsonl": "json", ".parquet": "parquet"}
+SECONDS_TO_ANSWER = 10
+
+
+@contextmanager
+def reaching(kind: Literal["dataset", "model"], name: str, revision: str | None) -> Iterator[None]:
+    """Say in one sentence what goes wrong while `name` is read from the hub.
+
+    The hub is asked once before anything is loaded, because the libraries themselves retry for half a minute.
+
+    Raises:
+        NervelabError: the hub is out of reach, or has no such repository, or its files cannot be read.
+    """
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().repo_info(name, revision=revision, repo_type=kind, timeout=SECONDS_TO_ANSWER)
+        yield
+    except (OSError, HTTPError, ValueError) as error:
+        raise NervelabError(
+            f"The hub's {kind} {name} cannot be read ({_first_line(error)}): check its name, connect to the "
+            "network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
+        ) from error
+
+
+def texts(
+    name: str, *, split: str, column: str, revision: str | None = None, seed: int, dropped: Counter[str]
+) -> Iterator[str]:
+    """The texts in one column of a data set, streamed in an order that `seed` determines.
+
+    Args:
+        name: a repository of the hub (`owner/name`, or `owner/name:configuration`), or an existing local
+            folder, .jsonl or .parquet file.
+        split: the split to read; a data set that has one split only is read whatever that is called.
+        column: the column that holds the text.
+        revision: the commit, tag or branch of the repository; by default its main branch.
+        seed: shuffles the shards and, through a buffer, the documents.
+        dropped: counts the rows without text under `no text`.
+
+    Raises:
+        NervelabError: the data set cannot be reached or read, or has no such split or column.
+    """
+    with _readable(name, revision):
+        for row in _split(name, _load(name, revision), split).shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER):
+            if column not in row:
+                raise NervelabError(
+                    f"{name} has no column {column!r} (it has {', '.join(row)}): mend source.column in params.yaml."
+                )
+            if isinstance(row[column], str):
+                yield row[column]
+            else:
+                dropped["no text"] += 1
+
+
+@contextmanager
+def _readable(name: str, revision: str | None) -> Iterator[None]:
+    if not Path(name).exists():
+        with reaching("dataset", name.partition(":")[0], revision):
+            yield
+        return
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise NervelabError(
+            f"{name} cannot be read as a data set ({_first_line(error)}): "
+            "give a folder of .jsonl or .parquet files, or one such file."
+        ) from error
+
+
+def _load(name: str, revision: str | None) -> IterableDatasetDict:
+    path = Path(name)
+    if path.is_file():
+        if path.suffix not in FILE_FORMATS:
+            raise ValueError(f"its suffix is none of {', '.join(FILE_FORMATS)}")
+        return load_dataset(FILE_FORMATS[path.suffix], data_files=name, streaming=True)
+    if path.is_dir():
+        return load_dataset(name, streaming=True)
+    repository, _, configuration = name.partition(":")
+    return load_dataset(repository, configuration or None, revision=revision, streaming=True)
+
+
+def _split(name: str, splits: IterableDatasetDict, wanted: str) -> IterableDataset:
+    if wanted in splits:
+        return splits[wanted]
+    if len(splits) == 1:
+        return next(iter(splits.values()))
+    raise NervelabError(f"{name} has no split {wanted!r} (it has {', '.join(splits)}): name another data set.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

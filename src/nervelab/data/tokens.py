@@ -1,0 +1,181 @@
+"""Building tokens: a tokenizer, trained or published, and the splits of a corpus as memory-mappable files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from nervelab.data import hub
+from nervelab.data.folders import (
+    DOCUMENTS,
+    MANIFEST,
+    SPLITS,
+    TOKENIZER,
+    read_manifest,
+    verify,
+    write_manifest,
+)
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, write_text, write_with
+
+if TYPE_CHECKING:
+    from nervelab.study.config import HubTokenizer, TrainedTokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+# What published tokenizers end a document with, in order of preference.
+END_TOKENS = (END_OF_TEXT, "</s>", "<|end_of_text|>")
+DOCUMENTS_AT_ONCE = 32
+
+
+def build_tokens(tokenizer: TrainedTokenizer | HubTokenizer, *, tokens_id: str, corpus: Path, folder: Path) -> None:
+    """Write the splits of a corpus as token ids, tokenizer.json and, last, manifest.json into `folder`.
+
+    A split is its documents in the order of the corpus, each followed by the end-of-text token, as
+    little-endian uint16 (uint32 where the vocabulary is larger than 65,536). Memory is bounded by the
+    distinct words of the training split and one row group of the corpus.
+
+    Args:
+        tokenizer: a byte-level BPE to be trained on the training split, or a published tokenizer.
+        tokens_id: the identity that the manifest records.
+        corpus: the folder of the corpus; it is verified first.
+        folder: where the tokens go; an older manifest there is removed first.
+
+    Raises:
+        NervelabError: the corpus is damaged, or the tokenizer cannot be had with the vocabulary asked for.
+    """
+    verify(corpus)
+    source = read_manifest(corpus, keys=("id", "bytes", "licences", "stands_for"))
+    (folder / MANIFEST).unlink(missing_ok=True)
+    # The Rust side encodes documents side by side; their order, and so the result, is the same as one by one.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    documents = corpus / DOCUMENTS
+    trained = tokenizer.kind == "byte-level-bpe"
+    model = _trained(tokenizer, documents) if trained else _published(tokenizer)
+    write_text(folder / TOKENIZER, model.to_str(pretty=True) + "\n")
+
+    dtype = np.dtype("<u2") if tokenizer.vocabulary <= 2**16 else np.dtype("<u4")
+    counts = {split: np.zeros(tokenizer.vocabulary, np.int64) for split in SPLITS}
+    for split in SPLITS:
+        encode = partial(_encode, model, _batches(documents, split), dtype=dtype, counts=counts[split])
+        write_with(folder / f"{split}.bin", encode)
+    tokens = {split: int(counts[split].sum()) for split in SPLITS}
+    manifest = {
+        "id": tokens_id,
+        "corpus": source["id"],
+        "dtype": dtype.name,
+        "vocabulary": tokenizer.vocabulary,
+        "tokens": tokens,
+        "bytes_per_token": sum(source["bytes"].values()) / sum(tokens.values()),
+        "unigram_loss": unigram_loss(counts["train"], counts["validation"]),
+        "stands_for": source["stands_for"],
+        "licences": source["licences"],
+    }
+    write_manifest(folder, manifest, [*(f"{split}.bin" for split in SPLITS), TOKENIZER])
+
+
+def unigram_loss(train: np.ndarray, held_out: np.ndarray) -> float:
+    """Cross-entropy of held-out tokens under the add-one-smoothed token frequencies of the training split.
+
+    Args:
+        train: how often each token of the vocabulary occurs in the training split.
+        held_out: the same for the held-out split.
+
+    Returns:
+        -sum_v held_out_v ln((train_v + 1) / sum_w (train_w + 1)) / sum_v held_out_v, in nats per token.
+    """
+    total = math.log(int(train.sum()) + len(train))
+    # Exact summation, so that the last digit does not depend on the machine.
+    terms = (n * (total - math.log(k + 1)) for n, k in zip(held_out.tolist(), train.tolist(), strict=True) if n)
+    return math.fsum(terms) / int(held_out.sum())
+
+
+def _trained(wanted: TrainedTokenizer, documents: Path) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=wanted.vocabulary,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_batches(documents, "train"), trainer)
+    found = tokenizer.get_vocab_size()
+    if found < wanted.vocabulary:
+        raise NervelabError(
+            f"{documents} has training text for {found} tokens only, not {wanted.vocabulary}: "
+            "raise dataset.megabytes or lower tokenizer.vocabulary in params.yaml."
+        )
+    return tokenizer
+
+
+def _published(wanted: HubTokenizer) -> Tokenizer:
+    if Path(wanted.name).is_dir():
+        path = Path(wanted.name) / TOKENIZER
+        read_json(path, "give the folder of a published tokenizer, with its tokenizer.json.")
+        tokenizer = Tokenizer.from_file(str(path))
+    else:
+        with hub.reaching("model", wanted.name, wanted.revision):
+            tokenizer = Tokenizer.from_pretrained(wanted.name, revision=wanted.revision or "main")
+    size = 1 + max(tokenizer.get_vocab().values())
+    if size != wanted.vocabulary:
+        raise NervelabError(
+            f"The tokenizer {wanted.name} has {size} tokens, not {wanted.vocabulary}: "
+            "mend tokenizer.vocabulary in params.yaml."
+        )
+    # A published file may carry the limits of the model it was made for.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _end_token(tokenizer: Tokenizer) -> int:
+    for token in END_TOKENS:
+        identity = tokenizer.token_to_id(token)
+        if identity is not None:
+            return identity
+    raise NervelabError(
+        f"The tokenizer has no end-of-text token (none of {', '.join(END_TOKENS)}): "
+        "name another tokenizer in params.yaml."
+    )
+
+
+def _encode(
+    tokenizer: Tokenizer,
+    batches: Iterator[list[str]],
+    path: Path,
+    *,
+    dtype: np.dtype,
+    counts: np.ndarray,
+) -> None:
+    """Write the token ids of `batches` to `path` and add how often each occurs to `counts`."""
+    # Else a document that spells a special token would hold that token instead of its characters.
+    tokenizer.encode_special_tokens = True
+    end = _end_token(tokenizer)
+    with path.open("wb") as file:
+        for batch in batches:
+            encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            ids = np.array([token for encoding in encodings for token in (*encoding.ids, end)], dtype)
+            counts += np.bincount(ids, minlength=len(counts))
+            ids.tofile(file)
+
+
+def _batches(documents: Path, split: str) -> Iterator[list[str]]:
+    """The texts of one split, in lists of `DOCUMENTS_AT_ONCE`; row groups of other splits are not read."""
+    with pq.ParquetFile(documents) as file:
+        metadata = file.metadata
+        groups = [
+            index
+            for index in range(metadata.num_row_groups)
+            if metadata.row_group(index).column(0).statistics.min == split
+        ]
+        for batch in file.iter_batches(DOCUMENTS_AT_ONCE, row_groups=groups, columns=["text"]):
+            yield batch.column(0).to_pylist()

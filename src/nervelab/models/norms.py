@@ -1,0 +1,32 @@
+"""Where the normalisation stands in a block."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def layer_placements(placement: str, layers: int, mixln_post_share: float) -> list[str]:
+    """The placement of each layer: MixLN is PostLN in a first share of them, PreLN in the rest (Li et al. 2025)."""
+    if placement != "mixln":
+        return [placement] * layers
+    post = round(layers * mixln_post_share)
+    return ["postln"] * post + ["preln"] * (layers - post)
+
+
+class Residual(nn.Module):
+    """A residual branch around `inner` with its normalisation.
+
+    PreLN: x + f(norm(x)). PostLN: norm(x + f(x)). None: x + f(x).
+    """
+
+    def __init__(self, inner: nn.Module, placement: str, d_model: int) -> None:
+        super().__init__()
+        self.placement = placement
+        self.norm = nn.Identity() if placement == "none" else nn.LayerNorm(d_model)
+        self.inner = inner
+
+    def forward(self, x_BTd):
+        """Shapes: (batch, tokens, d_model) in and out."""
+        if self.placement == "preln":
+            return x_BTd + self.inner(self.norm(x_BTd))
+        return self.norm(x_BTd + self.inner(x_BTd))

@@ -1,0 +1,1 @@
+"""Parameter groups by role, and the optimisers built over them."""

@@ -1,0 +1,1 @@
+"""Finds the FFNs of a module, taps them, and runs one measurement."""

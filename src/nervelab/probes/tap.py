@@ -1,0 +1,50 @@
+"""Hooks that live for one measurement, and the state of the model around it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from nervelab.spectra.moments import Moments
+
+
+@contextmanager
+def tapped(modules: Sequence[nn.Module]) -> Iterator[list[Moments]]:
+    """Stream the moments of the input of each module while the block lasts; activations are not kept.
+
+    All leading dimensions of an input are tokens. The hooks are gone after the block, however it ends.
+    """
+    moments = [Moments() for _ in modules]
+    with ExitStack() as stack:
+        for module, into in zip(modules, moments, strict=True):
+            handle = module.register_forward_pre_hook(partial(_observe, into), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield moments
+
+
+def _observe(moments: Moments, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    (x,) = (*args, *kwargs.values())
+    moments.update(x.detach().reshape(-1, x.shape[-1]))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients and without autocast; afterwards each submodule is in the mode it was in.
+
+    Eval mode switches dropout off and keeps the power iteration of a spectral norm where it is.
+    """
+    modes = {module: module.training for module in model.modules()}
+    devices = {"cpu"} | {parameter.device.type for parameter in model.parameters()}
+    try:
+        model.eval()
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            for device in sorted(devices):
+                stack.enter_context(torch.autocast(device, enabled=False))
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

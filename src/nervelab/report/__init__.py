@@ -1,0 +1,1 @@
+"""Renders tables, figures and the page. Imports no torch."""

@@ -1,0 +1,1 @@
+"""The figures of the report: one module a group, listed in `registry`."""

@@ -1,0 +1,62 @@
+"""Numbers as readers see them, the same in HTML and in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nervelab.analysis.tables.table import Column
+
+MISSING = "–"
+_MINUS = "−"
+_THIN = "\u202f"  # a narrow space that does not break
+
+
+def number(value: float | None, digits: int, *, signed: bool = False) -> str:
+    """Fixed decimal places, a true minus sign; a dash for None."""
+    if value is None:
+        return MISSING
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", _MINUS)
+
+
+def significant(value: float | None, *, signed: bool = False) -> str:
+    """Three significant digits without an exponent for everyday sizes; a dash for None."""
+    if value is None:
+        return MISSING
+    return f"{value:{'+' if signed else ''}.3g}".replace("-", _MINUS)
+
+
+def percent(share: float | None, *, signed: bool = False) -> str:
+    """A share as a percentage; a dash for None."""
+    return MISSING if share is None else number(100 * share, 0, signed=signed) + f"{_THIN}%"
+
+
+def between(low: float | None, high: float | None) -> str:
+    """An interval of signed numbers; a dash for None."""
+    if low is None or high is None:
+        return MISSING
+    return f"[{significant(low, signed=True)}, {significant(high, signed=True)}]"
+
+
+def whole(value: int | None) -> str:
+    """A count with thin thousands separators; a dash for None."""
+    return MISSING if value is None else f"{value:,}".replace(",", _THIN)
+
+
+def cell(row: dict[str, Any], column: Column) -> str:
+    """One cell of a table."""
+    value = row[column.name]
+    if value is None:
+        return MISSING
+    if column.digits is None:
+        return str(value)
+    text = number(value, column.digits, signed=column.signed)
+    low, high = (row.get(f"{column.name}_{end}") for end in ("low", "high"))
+    if not column.interval or low is None or high is None:
+        return text
+    ends = (number(end, column.digits, signed=column.signed) for end in (low, high))
+    return f"{text} [{', '.join(ends)}]"
+
+
+def in_markdown(text: str) -> str:
+    """Text that keeps to its cell in a Markdown table."""
+    return text.replace("|", r"\|")

@@ -1,0 +1,63 @@
+"""results/provenance.json: by what and on what the results were made. Nothing depends on it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from nervelab import layout
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, sha256, write_json
+
+PACKAGES = ("torch", "numpy", "scipy", "polars", "arch", "matplotlib", "seaborn", "tokenizers", "snakemake", "dvc")
+
+
+def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> None:
+    """Write versions, hardware, the commit, the hash of params.yaml and, for every run, where it was trained.
+
+    Args:
+        path: the file to write.
+        params: the params.yaml that was resolved.
+        folders: the folder of each run, by its name.
+
+    Raises:
+        NervelabError: a run's environment.json is missing or damaged.
+    """
+    runs = {name: _trained_in(folder) for name, folder in folders.items()}
+    environments = [run["environment"] for run in runs.values()]
+    content = {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "hardware": {
+            "platform": platform.platform(),
+            "trained on": sorted({str(environment["device"]) for environment in environments}),
+        },
+        "git": _git(),
+        "params_sha256": sha256(params),
+        "runs": runs,
+        "torch_versions_of_the_runs": sorted({str(environment["torch"]) for environment in environments}),
+    }
+    write_json(path, content)
+
+
+def _trained_in(folder: Path) -> dict[str, Any]:
+    remedy = "delete it and run make again."
+    recorded = read_json(folder / layout.RUN_JSON, remedy)
+    environment = read_json(folder / "environment.json", remedy)
+    if not isinstance(environment, dict) or not {"device", "torch"} <= environment.keys():
+        raise NervelabError(f"{folder / 'environment.json'} is damaged: {remedy}")
+    return {"id": recorded["id"], "fingerprint": recorded["fingerprint"], "environment": environment}
+
+
+def _git() -> dict[str, Any]:
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return {"commit": None, "changed": None}
+    return {"commit": commit.stdout.strip(), "changed": bool(changed.stdout.strip())}

@@ -1,0 +1,86 @@
+"""Rendering: figures, then one self-contained page and the same in Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.runs import TIMING, read_table
+from nervelab.files import read_json, write_text
+from nervelab.report.figures.figure import svg
+from nervelab.report.figures.registry import FIGURES
+from nervelab.report.format import in_markdown
+from nervelab.report.inline import inline
+from nervelab.report.page import context
+from nervelab.report.timings import environment, timings
+from nervelab.study.decisions import Analysis
+
+_REMEDY = "run make again."
+
+
+def render(
+    *,
+    results_dir: Path,
+    aggregates_dir: Path,
+    runs_json: Path,
+    settings: Analysis,
+    provenance: Path | None = None,
+) -> list[Path]:
+    """Write figures/<id>.svg for every registered figure, index.html and report.md below `results_dir`.
+
+    Equal inputs give equal bytes; between two executions of the same runs only the block between the comments
+    `timings: begin` and `timings: end` of the two pages differs.
+
+    Args:
+        results_dir: where `analyse` wrote findings.csv and tables/.
+        aggregates_dir: where `aggregate` wrote its tables.
+        runs_json: results/runs.json, for the scale and the data.
+        settings: the `analysis:` section of params.yaml.
+        provenance: provenance.json, whose versions and hardware are shown in the timings block.
+
+    Returns:
+        The files written.
+
+    Raises:
+        NervelabError: an input is missing or damaged, or a file cannot be written.
+    """
+    aggregates = Aggregates.read(aggregates_dir)
+    content = context(
+        results_dir=results_dir,
+        runs=aggregates.runs,
+        listing=read_json(runs_json, _REMEDY),
+        settings=settings,
+    )
+    content["timings"] = timings(read_table(aggregates_dir / TIMING))
+    content["environment"] = environment(read_json(provenance, _REMEDY)) if provenance else []
+    content["figures"] = _figures(aggregates, settings, results_dir / "figures")
+    templates = _templates()
+    pages = ("index.html", "report.md")
+    for name in pages:
+        write_text(results_dir / name, templates.get_template(f"{name}.j2").render(content))
+    return [results_dir / name for name in (*(f"figures/{figure.id}.svg" for figure in FIGURES), *pages)]
+
+
+def _figures(aggregates: Aggregates, settings: Analysis, folder: Path) -> list[dict[str, str]]:
+    shown = []
+    for figure in FIGURES:
+        picture = svg(figure, aggregates, settings)
+        write_text(folder / f"{figure.id}.svg", picture)
+        element = inline(picture, name=figure.id, description=figure.title)
+        shown.append({"id": figure.id, "title": figure.title, "caption": figure.caption, "svg": element})
+    return shown
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("nervelab.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["cell"] = in_markdown
+    return templates

@@ -1,0 +1,1 @@
+"""The instrument: moments of activations, their eigenspectrum, and the metrics read from it."""

@@ -1,0 +1,1 @@
+"""params.yaml as studies, runs and their identities. Imports no torch, so that the DAG parses fast."""

@@ -1,0 +1,19 @@
+"""Which module implements each component that a setting names. A new model family or optimiser is entered here.
+
+Components are loaded by name, so that a run's code fingerprint covers its own components and no others.
+"""
+
+from nervelab.study.config import RunConfig
+
+TRAINER = "nervelab.training.__main__"
+
+MODEL_FAMILIES = {"decoder": "nervelab.models.decoder"}
+OPTIMISERS = {"adamw": "nervelab.optim.adamw"}
+
+
+def components(config: RunConfig) -> dict[str, str]:
+    """The modules a run loads by name: `model` and `optimiser`."""
+    return {
+        "model": MODEL_FAMILIES[config.model.family],
+        "optimiser": OPTIMISERS[config.optimiser.name],
+    }

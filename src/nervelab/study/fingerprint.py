@@ -1,0 +1,149 @@
+"""The code fingerprint: a hash of the syntax trees that can influence a number.
+
+The walk is our own because `ast.dump` prints fields that differ between Python versions.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from nervelab.errors import NervelabError
+
+PACKAGE = "nervelab"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def module_path(module: str, root: Path = ROOT) -> Path | None:
+    """The file of a module of this package below `root` (the package's own folder), or None where there is none."""
+    parts = module.split(".")[1:]
+    for candidate in (root.joinpath(*parts, "__init__.py"), root.joinpath(*parts).with_suffix(".py")):
+        if parts and candidate.is_file():
+            return candidate
+    initial = root / "__init__.py"
+    return initial if not parts and initial.is_file() else None
+
+
+def closure(entries: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
+    """Every module of this package that `entries` import, directly or not, with the packages around them.
+
+    The closure is static: imports inside functions count, those under `if TYPE_CHECKING` never run and do not count,
+    and imports by name (`importlib`) are not seen, so components that are loaded by name must be among `entries`.
+
+    Raises:
+        NervelabError: an entry is no module of this package.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(entries)
+    for entry in waiting:
+        if module_path(entry, root) is None:
+            raise NervelabError(f"{entry} is no module of {PACKAGE}: mend its name in study/components.py.")
+    while waiting:
+        module = waiting.pop()
+        path = module_path(module, root)
+        if path is None or module in found:
+            continue
+        found[module] = path
+        if "." in module:
+            waiting.append(module.rpartition(".")[0])
+        waiting.extend(_imports(path, module))
+    return dict(sorted(found.items()))
+
+
+def fingerprint(entries: Iterable[str], root: Path = ROOT) -> str:
+    """The sha256 of the canonical syntax trees of the import closure of `entries`.
+
+    Comments, docstrings and formatting do not change it, and neither does the version of Python. The other files of a
+    package in the closure (templates, tables) are hashed as they are.
+    """
+    total = hashlib.sha256()
+    for module, path in closure(entries, root).items():
+        total.update(f"{module}={_tree_digest(path, path.stat().st_mtime_ns)}\n".encode())
+        if path.name == "__init__.py":
+            for data in _package_data(path.parent):
+                content = hashlib.sha256(data.read_bytes()).hexdigest()
+                total.update(f"{module}/{data.relative_to(path.parent).as_posix()}={content}\n".encode())
+    return total.hexdigest()
+
+
+def _package_data(folder: Path) -> Iterator[Path]:
+    """The files of a package that are not code (templates, tables), in a fixed order."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
+            yield from _package_data(path)
+        elif path.is_file() and path.suffix not in (".py", ".pyc") and not path.name.startswith("."):
+            yield path
+
+
+def _imports(path: Path, module: str) -> Iterator[str]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in _running_code(_parse(path, path.stat().st_mtime_ns)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                around = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*around, base] if base else around)
+            if base.split(".")[0] == PACKAGE:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _running_code(tree: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _running_code(child)
+
+
+@cache
+def _parse(path: Path, _stamp: int) -> ast.Module:
+    try:
+        return ast.parse(path.read_text())
+    except SyntaxError as error:
+        raise NervelabError(f"{path} is not valid Python (line {error.lineno}): mend it first.") from error
+
+
+@cache
+def _tree_digest(path: Path, stamp: int) -> str:
+    return hashlib.sha256(canonical_source(_parse(path, stamp)).encode()).hexdigest()
+
+
+def canonical_source(tree: ast.AST) -> str:
+    """A text of a syntax tree that every supported Python writes alike: node types and their non-empty fields."""
+    pieces: list[str] = []
+    _write(tree, pieces)
+    return "".join(pieces)
+
+
+def _write(node: object, pieces: list[str]) -> None:
+    if isinstance(node, ast.AST):
+        pieces.append(f"({type(node).__name__}")
+        for name, value in ast.iter_fields(node):
+            if name == "body":
+                value = _without_docstring(node, value)
+            # Empty fields are left out, so that a field added by a later Python (type_params) changes nothing.
+            if value is None or value == [] or name in ("kind", "type_comment"):
+                continue
+            pieces.append(f" {name}=")
+            _write(value, pieces)
+        pieces.append(")")
+    elif isinstance(node, list):
+        pieces.append("[")
+        for item in node:
+            _write(item, pieces)
+        pieces.append("]")
+    else:
+        pieces.append(f"{type(node).__name__}:{node!a};")
+
+
+def _without_docstring(node: ast.AST, body: object) -> object:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    if isinstance(node, documented) and body and isinstance(body[0], ast.Expr):
+        value = body[0].value
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            return body[1:]
+    return body

@@ -1,0 +1,37 @@
+"""results/runs.json: which runs this study consists of, what they were trained on, and what their run.json holds."""
+
+from pathlib import Path
+from typing import Any
+
+from nervelab import layout
+from nervelab.files import read_json, sha256, write_json
+from nervelab.study.runs import Project
+
+
+def write_index(project: Project, path: Path) -> None:
+    """Write the index of a project's runs; later stages depend on it.
+
+    Raises:
+        NervelabError: a run or a manifest is missing or damaged.
+    """
+    runs = [
+        {
+            "name": run.name,
+            "id": run.id,
+            "slug": run.slug,
+            "studies": list(run.studies),
+            "settings": run.settings,
+            "tokens": run.tokens.id,
+            "run_json_sha256": sha256(run.folder / layout.RUN_JSON),
+        }
+        for run in project.runs
+    ]
+    data = {tokens.corpus.name: _described(id, tokens.corpus.id) for id, tokens in project.tokens.items()}
+    write_json(path, {"scale": project.scale, "runs": runs, "data": data})
+
+
+def _described(tokens_id: str, corpus_id: str) -> dict[str, Any]:
+    remedy = "delete its folder and run make again."
+    corpus = read_json(layout.CORPORA / corpus_id / layout.MANIFEST, remedy)
+    tokens = read_json(layout.TOKENS / tokens_id / layout.MANIFEST, remedy)
+    return {"corpus": corpus, "tokens": tokens}

@@ -1,0 +1,107 @@
+"""Plans: a run frozen as a file, with a snapshot of the code that will train it.
+
+A training reads its plan and nothing else, so that editing params.yaml or the code while jobs are queued cannot land
+a run under an identity that is not its own.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nervelab import layout
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, write_json
+from nervelab.study.components import TRAINER, components
+from nervelab.study.fingerprint import PACKAGE, closure, fingerprint
+from nervelab.study.runs import Run, run_id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as it was read and checked: `content` is what the trainer reads from `path`."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def tokens_id(self) -> str:
+        """The id of the tokenised corpus that the run reads."""
+        return self.content["inputs"]["tokens"]
+
+    @property
+    def code(self) -> Path:
+        """The folder of the code snapshot, to be put in front of the import path."""
+        return layout.code_folder(self.content["fingerprint"])
+
+
+def write_plan(run: Run) -> None:
+    """Write the plan of a run, and the snapshot of its code unless it is there already."""
+    modules = components(run.config)
+    _write_snapshot([TRAINER, *modules.values()], run.fingerprint)
+    write_json(
+        layout.plan_path(run.name),
+        {
+            "name": run.name,
+            "id": run.id,
+            "slug": run.slug,
+            "scale": run.scale,
+            "config": run.config.model_dump(mode="json"),
+            "inputs": {"tokens": run.tokens.id},
+            "components": modules,
+            "fingerprint": run.fingerprint,
+        },
+    )
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan at `path`, checked against its own id, with its snapshot checked against its fingerprint.
+
+    Raises:
+        NervelabError: the plan or the snapshot is missing or is not what was written.
+    """
+    remedy = "delete it and run make again."
+    content = read_json(path, remedy)
+    try:
+        expected = run_id(content["config"], content["inputs"], content["fingerprint"])
+        intact = content["id"] == expected and content["name"] == path.stem == f"{content['slug']}-{expected}"
+        entries = [TRAINER, *content["components"].values()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NervelabError(f"{path} is no plan (it lacks {error}): {remedy}") from error
+    if not intact:
+        raise NervelabError(f"{path} was changed after it was written (its id no longer fits its content): {remedy}")
+    plan = Plan(path, content)
+    if not _holds(plan.code, entries, content["fingerprint"]):
+        raise NervelabError(
+            f"{plan.code} is not the code of {path} (missing or changed): delete both and run make again."
+        )
+    return plan
+
+
+def _write_snapshot(entries: list[str], code: str) -> None:
+    folder = layout.code_folder(code)
+    if _holds(folder, entries, code):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".snapshot-") as name:
+        partial = Path(name) / "code"
+        for module, path in closure(entries).items():
+            parts = module.split(".")
+            inside = Path(*parts, "__init__.py") if path.name == "__init__.py" else Path(*parts).with_suffix(".py")
+            (partial / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, partial / inside)
+        if fingerprint(entries, partial / PACKAGE) != code:
+            raise NervelabError("the code was edited while it was being copied: run the same command again.")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+
+
+def _holds(folder: Path, entries: list[str], code: str) -> bool:
+    if not (folder / PACKAGE / "__init__.py").exists():
+        return False
+    try:
+        return fingerprint(entries, folder / PACKAGE) == code
+    except NervelabError:  # an entry is missing from the snapshot, or is no Python any more
+        return False

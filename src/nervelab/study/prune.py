@@ -1,0 +1,55 @@
+"""What lies on disk that params.yaml no longer asks for, at any scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from nervelab import layout
+from nervelab.study.params import read_params
+from nervelab.study.runs import load_project
+
+
+def unwanted() -> list[Path]:
+    """Runs, checkpoints, plans, code snapshots and data that no scale of params.yaml asks for, sorted.
+
+    Raises:
+        NervelabError: params.yaml is not valid, so nothing can be said.
+    """
+    projects = [load_project(scale=scale) for scale in _scales()]
+    runs = [run for project in projects for run in project.runs]
+    names = {run.name for run in runs}
+    wanted = {
+        *(run.folder for run in runs),
+        *(layout.CHECKPOINTS / name for name in names),
+        *(layout.plan_path(name) for name in names),
+        *(layout.code_folder(run.fingerprint) for run in runs),
+        *(layout.CORPORA / id for project in projects for id in project.corpora),
+        *(layout.TOKENS / id for project in projects for id in project.tokens),
+    }
+    present = (
+        *layout.RUNS.glob("*/*"),
+        *layout.CHECKPOINTS.glob("*"),
+        *layout.PLANS.glob("*.json"),
+        *(layout.PLANS / "code").glob("*"),
+        *layout.CORPORA.glob("*"),
+        *layout.TOKENS.glob("*"),
+    )
+    return sorted(path for path in present if path not in wanted)
+
+
+def size(paths: Iterable[Path]) -> int:
+    """The bytes below some files and folders."""
+    return sum(
+        each.stat().st_size
+        for path in paths
+        for each in (path.rglob("*") if path.is_dir() else [path])
+        if each.is_file()
+    )
+
+
+def _scales() -> list[str]:
+    """The scales at which every study can be resolved."""
+    params = read_params(layout.PARAMS)
+    needed = {study.base for study in params.studies.values()}
+    return [scale for scale in params.scales if all(scale in params.bases[base] for base in needed)]

@@ -1,0 +1,259 @@
+"""Studies resolved to runs, each known by what determines its numbers."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nervelab import layout
+from nervelab.errors import NervelabError
+from nervelab.files import digest, sha256
+from nervelab.study.components import TRAINER, components
+from nervelab.study.config import Dataset, RunConfig, Tokenizer
+from nervelab.study.fingerprint import fingerprint
+from nervelab.study.params import Base, Params, Study, checked, read_params
+
+ID_LENGTH = 10
+CORPUS_ENTRY = "nervelab.data.corpus"
+TOKENS_ENTRY = "nervelab.data.tokens"
+# The settings that every listing and table shows, beside the axes of the studies.
+SHOWN = ("dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A cleaned, split corpus and its identity."""
+
+    name: str
+    dataset: Dataset
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the data set's record, of a local source's content, and of the code that cleans it."""
+        return digest([_dump(self.dataset), _local_content(self.dataset), fingerprint([CORPUS_ENTRY])])[:ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenised corpus and its identity."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the tokenizer's record, the corpus's id, and the code that tokenises."""
+        return digest([_dump(self.tokenizer), self.corpus.id, fingerprint([TOKENS_ENTRY])])[:ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. Two studies that need the same run share it."""
+
+    scale: str
+    config: RunConfig
+    tokens: Tokens
+    settings: dict[str, Any]
+    studies: tuple[str, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint of the code that trains this run."""
+        return fingerprint([TRAINER, *components(self.config).values()])
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the RunConfig, the ids of the inputs and the code fingerprint."""
+        return run_id(_dump(self.config), {"tokens": self.tokens.id}, self.fingerprint)
+
+    @property
+    def slug(self) -> str:
+        """A readable name, made of the RunConfig alone."""
+        model = self.config.model
+        placement = "normfree" if model.placement == "none" else model.placement
+        width = f"{model.width_multiple}d"
+        return "-".join(
+            (
+                model.family,
+                placement,
+                model.activation,
+                width,
+                self.config.optimiser.name,
+                f"s{self.config.seed}",
+            )
+        )
+
+    @property
+    def name(self) -> str:
+        """Slug and id: the name of the run's folder."""
+        return f"{self.slug}-{self.id}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files lie."""
+        return layout.run_folder(self.scale, self.name)
+
+
+@dataclass(frozen=True)
+class Project:
+    """params.yaml resolved at one scale."""
+
+    params: Params
+    scale: str
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def tokens(self) -> dict[str, Tokens]:
+        """The tokenised corpora that the runs need, by id."""
+        return {run.tokens.id: run.tokens for run in self.runs}
+
+    @cached_property
+    def corpora(self) -> dict[str, Corpus]:
+        """The corpora that the runs need, by id."""
+        return {tokens.corpus.id: tokens.corpus for tokens in self.tokens.values()}
+
+    def run(self, name: str) -> Run:
+        """The run of this name.
+
+        Raises:
+            NervelabError: params.yaml does not ask for it (any more).
+        """
+        for run in self.runs:
+            if run.name == name:
+                return run
+        raise NervelabError(
+            f"params.yaml (or the code) no longer asks for the run {name}: it was edited after this build began; "
+            "start the build again."
+        )
+
+
+def run_id(config: dict[str, Any], inputs: dict[str, str], code: str) -> str:
+    """The identity of a run."""
+    return digest({"config": config, "inputs": inputs, "code": code})[:ID_LENGTH]
+
+
+def load_project(path: Path = layout.PARAMS, scale: str | None = None) -> Project:
+    """Read params.yaml and resolve its studies at `scale`, by default the one it names.
+
+    Raises:
+        NervelabError: bad input, said in one sentence with the key's path.
+    """
+    params = read_params(path)
+    scale = scale or params.scale
+    if scale not in params.scales:
+        raise NervelabError(f"{path}: there is no scale {scale!r}; use one of {', '.join(params.scales)}.")
+    found: dict[str, Run] = {}
+    for study_name, study in params.studies.items():
+        for run in _expand(path, params, scale, study_name, study):
+            earlier = found.get(run.name)
+            found[run.name] = run if earlier is None else _shared(earlier, run)
+    runs = tuple(found.values())
+    if params.scales[scale].runs == "covering":
+        runs = tuple(covering(runs))
+    return Project(params, scale, runs)
+
+
+def covering(runs: Iterable[Run]) -> list[Run]:
+    """The runs, greedily few, that show every distinct component (named setting) at least once."""
+    left = list(runs)
+    shown: set[tuple[str, str]] = set()
+    chosen = []
+    while left:
+        best = max(left, key=lambda run: len(_components_shown(run) - shown))
+        if not _components_shown(best) - shown:
+            break
+        shown |= _components_shown(best)
+        chosen.append(best)
+        left.remove(best)
+    return chosen
+
+
+def _components_shown(run: Run) -> set[tuple[str, str]]:
+    return {(key, value) for key, value in run.settings.items() if isinstance(value, str)}
+
+
+def _shared(earlier: Run, run: Run) -> Run:
+    return Run(
+        earlier.scale,
+        earlier.config,
+        earlier.tokens,
+        {**run.settings, **earlier.settings},
+        earlier.studies + run.studies,
+    )
+
+
+def _expand(path: Path, params: Params, scale: str, name: str, study: Study) -> list[Run]:
+    by_scale = params.bases[study.base]
+    if scale not in by_scale:
+        raise NervelabError(
+            f"{path}: bases.{study.base}: the scale {scale} is missing, but studies.{name} needs it; add it."
+        )
+    base = by_scale[scale]
+    runs = []
+    for number, block in enumerate(study.axes):
+        for values in itertools.product(*block.values()):
+            point = dict(zip(block, values, strict=True))
+            for seed in study.seeds:
+                runs.append(_resolve(path, params, scale, base, (name, number), point | {"seed": seed}))
+    return runs
+
+
+def _resolve(path: Path, params: Params, scale: str, base: Base, place: tuple[str, int], point: dict[str, Any]) -> Run:
+    name, number = place
+    key = f"studies.{name}.axes.{number}"
+    choice: dict[str, Any] = {
+        "dataset": base.dataset,
+        "tokenizer": base.tokenizer,
+        "optimiser": base.optimiser,
+    }
+    sections = {part: _dump(getattr(base, part)) for part in ("model", "training", "measure")}
+    for axis, value in point.items():
+        section, _, field = axis.partition(".")
+        if axis in choice:
+            choice[axis] = value
+        elif section in sections and field in sections[section]:
+            sections[section][field] = value
+        elif axis != "seed":
+            allowed = [*choice, *(f"{part}.{each}" for part, content in sections.items() for each in content)]
+            raise NervelabError(f"{path}: {key}.{axis}: there is no such setting; use one of {', '.join(allowed)}.")
+    for axis, among in (
+        ("dataset", params.datasets),
+        ("tokenizer", params.tokenizers),
+        ("optimiser", base.optimisers),
+    ):
+        if choice[axis] not in among:
+            raise NervelabError(
+                f"{path}: {key}.{axis}: {choice[axis]!r} is not defined; define it or use one of {', '.join(among)}."
+            )
+    dataset = params.datasets[choice["dataset"]]
+    tokenizer = params.tokenizers[choice["tokenizer"]]
+    content = {
+        **sections,
+        "dataset": _dump(dataset),
+        "tokenizer": _dump(tokenizer),
+        "optimiser": _dump(base.optimisers[choice["optimiser"]]),
+        "seed": point["seed"],
+    }
+    config = checked(RunConfig, content, str(path), prefix=key)
+    flat = {f"{part}.{field}": value for part, fields in sections.items() for field, value in fields.items()}
+    settings = {axis: ({**flat, **choice, "seed": point["seed"]})[axis] for axis in dict.fromkeys((*SHOWN, *point))}
+    return Run(scale, config, Tokens(Corpus(choice["dataset"], dataset), tokenizer), settings, (name,))
+
+
+def _dump(record: Any) -> dict[str, Any]:
+    return record.model_dump(mode="json")
+
+
+def _local_content(dataset: Dataset) -> list[list[str]]:
+    """What a folder of documents holds now; pinned and published sources are known by their pins."""
+    if dataset.source.kind != "folder":
+        return []
+    folder = Path(dataset.source.path)
+    files = sorted(path for path in folder.rglob(f"*{dataset.source.suffix}") if path.is_file())
+    if not files:
+        raise NervelabError(
+            f"{folder} holds no {dataset.source.suffix} file: mend the path or suffix of the data set in params.yaml."
+        )
+    return [[path.relative_to(folder).as_posix(), sha256(path)] for path in files]

@@ -1,0 +1,119 @@
+"""Trains the run of one plan: the entry that a code fingerprint starts from.
+
+It reads the plan and nothing else, and imports nothing of the study, so that only code which can change a number
+counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nervelab import layout
+from nervelab.data.batches import TokenStore
+from nervelab.errors import NervelabError
+from nervelab.training.artefacts import environment, unshared, write_run
+from nervelab.training.checkpoint import Checkpoints, sole_owner
+from nervelab.training.execution import Execution
+from nervelab.training.loop import Diverged, Loop
+from nervelab.training.preemption import Stopped, StopRequest
+
+if TYPE_CHECKING:
+    from nervelab.study.config import RunConfig
+
+
+def train(execution: Execution, stop: StopRequest) -> str:
+    """Train a run, or go on with it, and write its folder. Returns the outcome: finished, stuck or diverged.
+
+    Raises:
+        NervelabError: bad input or a damaged file.
+        Stopped: a signal asked to stop; the state was saved.
+    """
+    device = execution.prepare()
+    plan = json.loads(execution.plan.read_text())
+    config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
+    with sole_owner(execution.checkpoints):
+        done = execution.out / layout.RUN_JSON
+        if done.exists():  # another training of this run ended while this one waited for the lock
+            return json.loads(done.read_text())["outcome"]
+        loop = _loop(plan["components"], config, execution.tokens, device)
+        checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)
+        saved = checkpoints.load(device)
+        if saved is not None:
+            loop.restore(saved)
+        outcome, final = _run(loop, checkpoints, stop)
+        summary = {
+            **{key: plan[key] for key in ("name", "id", "slug", "config", "inputs", "fingerprint")},
+            "parameters": sum(each.numel() for each in loop.model.parameters()),
+            "outcome": outcome,
+            "stopped_at": loop.step,
+            "final": final,
+        }
+        write_run(
+            execution.out,
+            rows=loop.rows,
+            weights=unshared(loop.model),
+            summary=summary,
+            environment=environment(device, execution.threads),
+        )
+        shutil.rmtree(execution.checkpoints)
+    return outcome
+
+
+def _loop(components: dict[str, str], config: RunConfig, tokens: Path, device: torch.device) -> Loop:
+    store = TokenStore.open(tokens)
+    torch.manual_seed(config.seed)
+    model = importlib.import_module(components["model"]).build(config.model, store.vocabulary).to(device)
+    optimiser = importlib.import_module(components["optimiser"]).build(config.optimiser, model)
+    return Loop(config, model=model, optimiser=optimiser, store=store, device=device)
+
+
+def _run(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> tuple[str, dict[str, Any]]:
+    """Train, and judge how it ended: not finite is diverged, final eval loss near unigram is stuck."""
+    training = loop.config.training
+    unigram = loop.store.unigram_loss
+    eval_loss: float | None = None
+    try:
+        loop.run(checkpoints, stop)
+        eval_loss = loop.eval_loss(loop.windows("validation", training.eval_tokens))
+        if not math.isfinite(eval_loss):
+            raise Diverged("the final eval loss is not finite")
+        outcome = "stuck" if eval_loss > unigram - training.stuck_margin else "finished"
+    except Diverged:
+        outcome, eval_loss = "diverged", None
+    return outcome, {"eval_loss": eval_loss, "eval_tokens": training.eval_tokens, "unigram_loss": unigram}
+
+
+def main() -> int:
+    """Parse the command line and train; returns the exit status."""
+    stop = StopRequest()
+    parser = argparse.ArgumentParser(prog="python -m nervelab.training", description=__doc__.splitlines()[0])
+    for name in ("plan", "tokens", "out", "checkpoints"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--device", default=Execution.device)
+    parser.add_argument("--threads", type=int, default=Execution.threads)
+    parser.add_argument("--checkpoint-seconds", type=float, default=Execution.checkpoint_seconds)
+    execution = Execution(**vars(parser.parse_args()))
+    try:
+        outcome = train(execution, stop)
+    except NervelabError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except Stopped as stopped:
+        sys.stderr.write(f"{stopped}\n")
+        return stopped.exit_status
+    sys.stderr.write(f"{execution.out.name}: {outcome}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

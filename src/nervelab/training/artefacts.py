@@ -1,0 +1,122 @@
+"""What a run leaves behind: rows gathered while it trains, files written when it ends."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from safetensors.torch import save
+
+from nervelab import layout
+from nervelab.files import sha256, write_bytes, write_json, write_with
+
+KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
+METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js", "pr_gain", "delta_eee")
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "spectra": {**KEYS, **dict.fromkeys(METRICS, pl.Float64), "n_tokens": pl.Int64, "width": pl.Int64},
+    "eigenvalues": {
+        **KEYS,
+        "eigenvalues_pre": pl.List(pl.Float64),
+        "eigenvalues_post": pl.List(pl.Float64),
+    },
+    "history": {
+        "step": pl.Int64,
+        "train_loss": pl.Float64,
+        "eval_loss": pl.Float64,
+        "lr": pl.Float64,
+        "gradient_norm": pl.Float64,
+        "tokens": pl.Int64,
+    },
+    "timing": {"step": pl.Int64, "train_seconds": pl.Float64, "measure_seconds": pl.Float64},
+}
+
+
+@dataclass
+class Rows:
+    """The rows of a run's tables so far."""
+
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in SCHEMAS})
+
+    def add(self, table: str, **row: Any) -> None:
+        """Append a row to one of the tables."""
+        self.tables[table].append(row)
+
+    def extend(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Append rows to one of the tables."""
+        self.tables[table].extend(rows)
+
+    def last_step(self) -> int | None:
+        """The step of the last row of the history."""
+        return self.tables["history"][-1]["step"] if self.tables["history"] else None
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """A table as Polars holds it."""
+        return pl.DataFrame(self.tables[table], schema=SCHEMAS[table], orient="row")
+
+
+def write_run(
+    out: Path,
+    *,
+    rows: Rows,
+    weights: Mapping[str, torch.Tensor],
+    summary: dict[str, Any],
+    environment: dict[str, Any],
+) -> None:
+    """Write every file of a finished run, run.json last: a folder without it is not a run."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / layout.RUN_JSON).unlink(missing_ok=True)
+    for table in SCHEMAS:
+        frame = rows.frame(table)
+        write_with(out / f"{table}.parquet", frame.write_parquet)
+    write_bytes(out / "model.safetensors", save({name: each.contiguous().cpu() for name, each in weights.items()}))
+    write_json(out / "environment.json", environment)
+    files = {name: sha256(out / name) for name in layout.RUN_RESULTS}
+    sizes = {name: (out / name).stat().st_size for name in layout.RUN_RESULTS}
+    write_json(out / layout.RUN_JSON, {**summary, "files": files, "bytes": sizes})
+
+
+def unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A model's tensors by name, each shared tensor once, under its first name."""
+    seen: set[int] = set()
+    kept = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            kept[name] = tensor
+        seen.add(tensor.data_ptr())
+    return kept
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Versions, device and commit: what is recorded, and not hashed."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "polars": pl.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "threads": threads,
+        "git_commit": _git_commit(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

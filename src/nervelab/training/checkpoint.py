@@ -1,0 +1,68 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nervelab.errors import NervelabError
+from nervelab.files import write_json, write_with
+
+SAVING_SHARE = 1 / 50
+
+
+class Checkpoints:
+    """The checkpoint of one run in `folder`, replaced atomically."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.path = folder / "state.pt"
+        self.progress = folder / "progress.json"
+        self.seconds = seconds
+        self._pause = seconds
+        self._saved = self._told = time.monotonic()
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The last state saved, or None.
+
+        Raises:
+            NervelabError: the file is damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.") from error
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last save."""
+        return time.monotonic() - self._saved >= self._pause
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint by `state`."""
+        start = time.monotonic()
+        write_with(self.path, lambda partial: torch.save(state, partial))
+        self._saved = time.monotonic()
+        self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
+
+    def tell(self, step: int, total: int) -> None:
+        """Leave a note of the progress for whoever watches, at most twice a second."""
+        if time.monotonic() - self._told >= 0.5:
+            write_json(self.progress, {"step": step, "steps": total})
+            self._told = time.monotonic()
+
+
+@contextmanager
+def sole_owner(folder: Path) -> Iterator[None]:
+    """Hold the run's lock: of two trainings of one run, the second waits until the first has ended, however it did."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,41 @@
+"""How a run is executed. Nothing here is part of a run's identity."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nervelab.errors import NervelabError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Paths and machinery of one execution.
+
+    On the CPU one thread is bitwise reproducible; more are not. A checkpoint is due after `checkpoint_seconds`, or
+    later where saving takes longer than a fiftieth of the time since the last one.
+    """
+
+    plan: Path
+    tokens: Path
+    out: Path
+    checkpoints: Path
+    device: str = "cpu"
+    threads: int = 1
+    checkpoint_seconds: float = 5.0
+
+    def prepare(self) -> torch.device:
+        """Set torch up for deterministic work and return the device.
+
+        Raises:
+            NervelabError: the device is not there.
+        """
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(True)
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise NervelabError(f"--device {self.device} is no device torch knows: use cpu or cuda.") from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise NervelabError(f"--device {self.device} was asked for, but torch finds no GPU: use --device cpu.")
+        return device

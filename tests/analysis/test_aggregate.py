@@ -1,0 +1,86 @@
+import math
+
+import polars as pl
+import pytest
+from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, write_study
+
+from nervelab.analysis.aggregate import aggregate
+from nervelab.errors import NervelabError
+from nervelab.files import read_json, write_json
+
+
+def test_a_row_for_each_run_in_the_order_listed(gather):
+    runs = gather().runs
+    assert runs["name"].to_list() == [run.name for run in LAPTOP]
+    assert runs["activation"].to_list() == [run.activation for run in LAPTOP]
+    assert runs["perplexity"].to_list() == [math.exp(run.eval_loss) for run in LAPTOP]
+    assert set(runs["steps"]) == {1000}
+
+
+def test_spectra_of_all_runs(gather):
+    spectra = gather().spectra
+    assert spectra.height == len(LAPTOP) * len(STEPS) * LAYERS
+    assert spectra.columns[0] == "name"
+
+
+def test_a_diverged_run_has_no_perplexity(gather):
+    runs = gather([Planted(outcome="diverged")]).runs
+    assert runs.select("outcome", "eval_loss", "perplexity").row(0) == ("diverged", None, None)
+
+
+def test_a_setting_that_only_some_runs_have_is_null_elsewhere(tmp_path):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:2])
+    listing = read_json(runs_json, "")
+    listing["runs"][1]["settings"]["optimiser.rank"] = 0.5
+    write_json(runs_json, listing)
+    aggregate(runs_json, runs_root, tmp_path / "out")
+    assert pl.read_parquet(tmp_path / "out" / "runs.parquet")["optimiser_rank"].to_list() == [None, 0.5]
+
+
+def test_equal_runs_give_equal_bytes(tmp_path):
+    runs_json, runs_root = write_study(tmp_path)
+    once, twice = (aggregate(runs_json, runs_root, tmp_path / out) for out in ("once", "twice"))
+    assert [file.name for file in once] == ["runs.parquet", "spectra.parquet", "history.parquet", "timing.parquet"]
+    assert [file.read_bytes() for file in once] == [file.read_bytes() for file in twice]
+
+
+@pytest.mark.parametrize("file", ["spectra.parquet", "history.parquet"])
+def test_a_truncated_file_is_refused_by_name(tmp_path, file):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:2])
+    damaged = runs_root / "laptop" / LAPTOP[1].name / file
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(NervelabError, match=r"damaged.*delete it \(or the folder\)") as refusal:
+        aggregate(runs_json, runs_root, tmp_path / "out")
+    assert str(damaged) in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("file", ["run.json", "spectra.parquet", "timing.parquet"])
+def test_a_missing_file_is_refused_by_name(tmp_path, file):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:1])
+    missing = runs_root / "laptop" / LAPTOP[0].name / file
+    missing.unlink()
+    with pytest.raises(NervelabError, match="is missing: delete it") as refusal:
+        aggregate(runs_json, runs_root, tmp_path / "out")
+    assert str(missing) in str(refusal.value)
+
+
+def test_another_runs_folder_is_refused(tmp_path):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:1])
+    path = runs_root / "laptop" / LAPTOP[0].name / "run.json"
+    write_json(path, read_json(path, "") | {"id": "0000000000"})
+    with pytest.raises(NervelabError, match="belongs to run 0000000000"):
+        aggregate(runs_json, runs_root, tmp_path / "out")
+
+
+def test_an_unreadable_timing_table_is_refused_by_name(tmp_path):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:1])
+    (runs_root / "laptop" / LAPTOP[0].name / "timing.parquet").write_bytes(b"nothing")
+    with pytest.raises(NervelabError, match=r"timing\.parquet is damaged \(not Parquet\)"):
+        aggregate(runs_json, runs_root, tmp_path / "out")
+
+
+def test_no_runs_is_refused(tmp_path):
+    runs_json, runs_root = write_study(tmp_path, ())
+    with pytest.raises(NervelabError, match="lists no runs"):
+        aggregate(runs_json, runs_root, tmp_path / "out")

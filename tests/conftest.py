@@ -1,0 +1,22 @@
+"""What several test packages share: small settings that are valid, and the project's own params.yaml."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from nervelab.study.config import RunConfig
+from nervelab.study.runs import load_project
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def smoke_config(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """The config of the first run at the smoke scale."""
+    monkeypatch.chdir(ROOT)
+    return load_project(scale="smoke").runs[0].config

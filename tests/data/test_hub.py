@@ -1,0 +1,135 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import datasets
+import polars as pl
+import pytest
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HTTPError
+
+from nervelab.data import hub
+from nervelab.errors import NervelabError
+
+# CodeParrot's columns.
+ROWS = [
+    {
+        "repo_name": f"r/{n}",
+        "path": "a.py",
+        "copies": "1",
+        "size": "9",
+        "content": f"x = {n}\n",
+        "license": "mit",
+    }
+    for n in range(20)
+]
+CONTENTS = {row["content"] for row in ROWS}
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    """`datasets` pauses for five seconds at the end of a shuffled stream, for the sake of its threads."""
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+
+
+def write_jsonl(path, rows=ROWS):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def write_parquet(path):
+    pl.DataFrame(ROWS).write_parquet(path)
+    return path
+
+
+def texts(name, *, split="train", column="content", seed=0, dropped=None):
+    dropped = Counter() if dropped is None else dropped
+    return list(hub.texts(str(name), split=split, column=column, seed=seed, dropped=dropped))
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+@pytest.mark.parametrize(("write", "suffix"), [(write_jsonl, "jsonl"), (write_parquet, "parquet")])
+def test_local_copies(tmp_path, write, suffix, whole_folder):
+    path = write(tmp_path / f"train.{suffix}")
+    found = texts(tmp_path if whole_folder else path)
+    assert len(found) == len(ROWS)
+    assert set(found) == CONTENTS
+    assert found == texts(tmp_path if whole_folder else path)
+
+
+def test_splits_of_one_folder(tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", ROWS[:15])
+    write_jsonl(tmp_path / "validation.jsonl", ROWS[15:])
+    assert len(texts(tmp_path, split="train")) == 15
+    assert len(texts(tmp_path, split="validation")) == 5
+    (tmp_path / "validation.jsonl").rename(tmp_path / "test.jsonl")
+    with pytest.raises(NervelabError, match=r"has no split 'validation' \(it has train, test\)"):
+        texts(tmp_path, split="validation")
+
+
+def test_rows_without_text_are_counted(tmp_path):
+    dropped = Counter()
+    path = write_jsonl(tmp_path / "a.jsonl", [{"content": "a"}, {"content": None}])
+    assert texts(path, dropped=dropped) == ["a"]
+    assert dropped == {"no text": 1}
+
+
+def test_missing_column_is_named(tmp_path):
+    with pytest.raises(NervelabError, match=r"no column 'text' \(it has repo_name, .*\): mend source\.column"):
+        texts(write_jsonl(tmp_path / "a.jsonl"), column="text")
+
+
+@pytest.mark.parametrize(("file", "content"), [("a.jsonl", b"{not json"), ("a.parquet", b"no"), ("a.doc", b"x")])
+def test_unreadable_file_is_named(tmp_path, file, content):
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(NervelabError, match=rf"{file} cannot be read as a data set") as caught:
+        texts(tmp_path / file)
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_without_data_is_named(tmp_path):
+    with pytest.raises(NervelabError, match="cannot be read as a data set"):
+        texts(tmp_path)
+
+
+def test_offline_the_hub_fails_at_once():
+    """In a process of its own, because the libraries read HF_HUB_OFFLINE when they are imported."""
+    name = "huggingface-course/codeparrot-ds-train"
+    script = (
+        "import sys; from collections import Counter; from nervelab.data import hub; "
+        "from nervelab.errors import NervelabError\n"
+        f"try: next(hub.texts({name!r}, split='train', column='content', seed=0, dropped=Counter()))\n"
+        "except NervelabError as error: sys.stdout.write(str(error))"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    outcome = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert outcome.stdout.startswith(f"The hub's dataset {name} cannot be read")
+    assert "HF_HUB_OFFLINE" in outcome.stdout
+    assert "\n" not in outcome.stdout
+    assert outcome.stderr == ""
+
+
+def test_without_network_nothing_is_retried(monkeypatch):
+    asked = []
+
+    def unreachable(_self, name, **_options):
+        asked.append(name)
+        raise HTTPError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(HfApi, "repo_info", unreachable)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    start = time.monotonic()
+    with pytest.raises(NervelabError, match=r"^The hub's dataset owner/name cannot be read \(\[Errno -2\]"):
+        texts("owner/name:configuration")
+    assert asked == ["owner/name"]
+    assert time.monotonic() - start < 5

@@ -1,0 +1,192 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from huggingface_hub import HfApi, constants
+from made_up_texts import make_texts
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from nervelab.data.corpus import build_corpus, split_of
+from nervelab.data.folders import SPLITS, verify
+from nervelab.data.tokens import END_OF_TEXT, build_tokens, unigram_loss
+from nervelab.errors import NervelabError
+from nervelab.study.config import HubTokenizer, TrainedTokenizer
+
+BPE = TrainedTokenizer(kind="byte-level-bpe", vocabulary=300)
+
+
+def build(corpus, folder, tokenizer=BPE):
+    build_tokens(tokenizer, tokens_id="def", corpus=corpus, folder=folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    ids = {split: np.fromfile(folder / f"{split}.bin", manifest["dtype"]) for split in SPLITS}
+    return manifest, ids, Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def texts_of(corpus, split):
+    return pl.read_parquet(corpus / "documents.parquet").filter(split=split)["text"].to_list()
+
+
+def published(folder, *, size, end=END_OF_TEXT, **limits):
+    """A published word-level tokenizer with `size` tokens."""
+    vocabulary = {f"word{n}": n for n in range(size - 2)} | {"[UNK]": size - 2, end: size - 1}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if limits:
+        tokenizer.enable_truncation(**limits)
+        tokenizer.enable_padding(length=512)
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return HubTokenizer(kind="hub", name=str(folder), vocabulary=size)
+
+
+@pytest.fixture(scope="module")
+def tokenize_again():
+    """Builds tokens in a process of its own and under another degree of parallelism."""
+
+    def run(corpus, folder, parallelism):
+        script = (
+            "import sys; from pathlib import Path; from nervelab.data.tokens import build_tokens; "
+            "from nervelab.study.config import TrainedTokenizer\n"
+            "build_tokens(TrainedTokenizer(kind='byte-level-bpe', vocabulary=300), tokens_id='def', "
+            "corpus=Path(sys.argv[1]), folder=Path(sys.argv[2]))"
+        )
+        environment = {**os.environ, **parallelism, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", script, str(corpus), str(folder)]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+
+    return run
+
+
+def test_decoding_gives_the_text_back(corpus, tmp_path):
+    manifest, ids, tokenizer = build(corpus, tmp_path / "tokens")
+    end = tokenizer.token_to_id(END_OF_TEXT)
+    for split in SPLITS:
+        assert len(ids[split]) == manifest["tokens"][split]
+        ends = np.flatnonzero(ids[split] == end)
+        pieces = np.split(ids[split], ends + 1)
+        assert len(pieces.pop()) == 0
+        assert [tokenizer.decode(piece[:-1].tolist()) for piece in pieces] == texts_of(corpus, split)
+
+
+def test_manifest(corpus, tmp_path):
+    manifest, ids, tokenizer = build(corpus, tmp_path / "tokens")
+    total = sum(len(text.encode()) for split in SPLITS for text in texts_of(corpus, split))
+    assert manifest["bytes_per_token"] == total / sum(map(len, ids.values()))
+    assert (manifest["id"], manifest["corpus"], manifest["dtype"]) == ("def", "abc", "uint16")
+    assert manifest["vocabulary"] == tokenizer.get_vocab_size() == 300
+    assert manifest["stands_for"] == "CodeParrot"
+    assert set(manifest["licences"].values()) == {"MIT"}
+    assert set(manifest["files"]) == {"train.bin", "validation.bin", "test.bin", "tokenizer.json"}
+    verify(tmp_path / "tokens")
+
+
+def test_unigram_loss_token_by_token(corpus, tmp_path):
+    """One token at a time in float64, instead of by counts."""
+    manifest, ids, _ = build(corpus, tmp_path / "tokens")
+    counts = Counter(ids["train"].tolist())
+    denominator = len(ids["train"]) + 300
+    losses = [-math.log((counts[token] + 1) / denominator) for token in ids["validation"].tolist()]
+    assert manifest["unigram_loss"] == pytest.approx(np.mean(np.array(losses, np.float64)), rel=1e-12)
+
+
+def test_unigram_loss_of_uniform_tokens():
+    assert unigram_loss(np.full(8, 10), np.array([3, 0, 0, 1, 0, 0, 0, 0])) == pytest.approx(math.log(8), rel=1e-14)
+
+
+def test_tokenizer_sees_the_training_split_only(tmp_path, folder_dataset):
+    """A word that fills the held-out documents gets no merge, though it would if it were seen."""
+    dataset = folder_dataset([])
+    texts = make_texts(100)
+    shares = {"seed": dataset.seed, "validation": dataset.validation, "test": dataset.test}
+    marked = [text + " zqzqzqzq" * 50 for text in texts]
+    texts = [mark if split_of(mark, **shares) != "train" else plain for plain, mark in zip(texts, marked, strict=True)]
+    root = tmp_path / "texts"
+    for number, text in enumerate(texts):
+        (root / f"{number}.py").write_bytes(text.encode())
+    build_corpus(dataset, corpus_id="abc", folder=tmp_path / "corpus", wheels=tmp_path)
+    frame = pl.read_parquet(tmp_path / "corpus" / "documents.parquet")
+    assert frame.filter(pl.col("text").str.contains("zqzq"))["split"].unique().sort().to_list() == [
+        "test",
+        "validation",
+    ]
+    _, _, tokenizer = build(tmp_path / "corpus", tmp_path / "tokens")
+    assert not [token for token in tokenizer.get_vocab() if "zq" in token]
+
+
+def test_parallelism_and_process_change_no_byte(corpus, tmp_path, tokenize_again):
+    tokenize_again(corpus, tmp_path / "one", {"TOKENIZERS_PARALLELISM": "false"})
+    tokenize_again(corpus, tmp_path / "two", {"TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": "3"})
+    for file in ("train.bin", "validation.bin", "test.bin", "tokenizer.json", "manifest.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_special_token_in_a_document_is_text(tmp_path, folder_dataset):
+    texts = [f"{text} {END_OF_TEXT} more" for text in make_texts(60)]
+    build_corpus(folder_dataset(texts), corpus_id="abc", folder=tmp_path / "corpus", wheels=tmp_path)
+    manifest, ids, tokenizer = build(tmp_path / "corpus", tmp_path / "tokens")
+    end = tokenizer.token_to_id(END_OF_TEXT)
+    documents = json.loads((tmp_path / "corpus" / "manifest.json").read_text())["documents"]
+    assert {split: int((ids[split] == end).sum()) for split in SPLITS} == documents
+    assert manifest["vocabulary"] == 300
+
+
+def test_too_little_text_for_the_vocabulary(corpus, tmp_path):
+    wanted = TrainedTokenizer(kind="byte-level-bpe", vocabulary=5000)
+    with pytest.raises(NervelabError, match=r"tokens only, not 5000: raise dataset\.megabytes or lower"):
+        build(corpus, tmp_path / "tokens", wanted)
+
+
+def test_damaged_corpus_is_refused(corpus, tmp_path):
+    path = corpus / "documents.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(NervelabError, match=r"documents\.parquet is damaged"):
+        build(corpus, tmp_path / "tokens")
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(65_536, "uint16"), (65_537, "uint32")])
+def test_published_tokenizer_from_a_folder(corpus, tmp_path, size, dtype):
+    """Its truncation and padding are not applied, and a large vocabulary gets four bytes a token."""
+    wanted = published(tmp_path / "published", size=size, max_length=4)
+    manifest, ids, _ = build(corpus, tmp_path / "tokens", wanted)
+    assert manifest["dtype"] == dtype
+    words = sum(len(text.split()) for text in texts_of(corpus, "train"))
+    assert len(ids["train"]) == words + len(texts_of(corpus, "train"))
+    assert ids["train"][-1] == size - 1
+
+
+def test_other_end_of_text_tokens(corpus, tmp_path):
+    _, ids, _ = build(corpus, tmp_path / "llama", published(tmp_path / "a", size=100, end="</s>"))
+    assert (ids["train"] == 99).sum() == len(texts_of(corpus, "train"))
+    with pytest.raises(NervelabError, match="no end-of-text token"):
+        build(corpus, tmp_path / "none", published(tmp_path / "b", size=100, end="[SEP]"))
+
+
+def test_published_vocabulary_must_match(corpus, tmp_path):
+    wanted = published(tmp_path / "published", size=100).model_copy(update={"vocabulary": 101})
+    with pytest.raises(NervelabError, match=r"has 100 tokens, not 101: mend tokenizer\.vocabulary"):
+        build(corpus, tmp_path / "tokens", wanted)
+
+
+def test_folder_without_tokenizer_is_named(corpus, tmp_path):
+    (tmp_path / "empty").mkdir()
+    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "empty"), vocabulary=10)
+    with pytest.raises(NervelabError, match=r"empty/tokenizer\.json is missing: give the folder"):
+        build(corpus, tmp_path / "tokens", wanted)
+
+
+def test_hub_tokenizer_out_of_reach_is_one_sentence(corpus, tmp_path, monkeypatch):
+    def unreachable(*_arguments, **_options):
+        raise OSError("offline mode is enabled")
+
+    monkeypatch.setattr(HfApi, "repo_info", unreachable)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    wanted = HubTokenizer(kind="hub", name="owner/name", vocabulary=50_257)
+    with pytest.raises(NervelabError, match=r"^The hub's model owner/name cannot be read \(offline mode") as caught:
+        build(corpus, tmp_path / "tokens", wanted)
+    assert "\n" not in str(caught.value)

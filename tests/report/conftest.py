@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import pytest
+from synthetic_runs import LAPTOP, write_study
+
+from nervelab.analysis.aggregate import aggregate
+from nervelab.analysis.analyse import analyse
+from nervelab.report.report import render
+from nervelab.study.decisions import Analysis
+
+
+@pytest.fixture(scope="session")
+def settings():
+    return Analysis(window_start=0.15, confidence=0.95, bootstrap=200, seed=0)
+
+
+@pytest.fixture(scope="session")
+def build(settings):
+    """Take planted runs all the way to the page below `root`; the folder of results."""
+
+    def _build(root, runs=LAPTOP, scale="laptop", provenance=None):
+        runs_json, runs_root = write_study(root, tuple(runs), scale=scale)
+        aggregate(runs_json, runs_root, root / "aggregates")
+        analyse(root / "aggregates", root / "results", settings)
+        render(
+            results_dir=root / "results",
+            aggregates_dir=root / "aggregates",
+            runs_json=runs_json,
+            settings=settings,
+            provenance=provenance,
+        )
+        return root / "results"
+
+    return _build
+
+
+@pytest.fixture(scope="session")
+def laptop(build, tmp_path_factory):
+    """The results of all seven runs."""
+    return build(tmp_path_factory.mktemp("laptop"))
+
+
+@pytest.fixture(scope="session")
+def partial(build, tmp_path_factory):
+    """The results of a scale where one baseline got stuck, the other is absent, and one more run diverged."""
+    runs = (replace(LAPTOP[0], outcome="stuck"), LAPTOP[2], replace(LAPTOP[4], outcome="diverged"))
+    return build(tmp_path_factory.mktemp("partial"), runs, "smoke")

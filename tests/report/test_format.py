@@ -1,0 +1,36 @@
+import pytest
+
+from nervelab.analysis.tables.table import Column
+from nervelab.report import format as shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (shown.number(-0.0512, 2), "−0.05"),
+        (shown.number(0.5, 1, signed=True), "+0.5"),
+        (shown.number(None, 3), "–"),
+        (shown.significant(0.049558), "0.0496"),
+        (shown.significant(-12.04, signed=True), "−12"),
+        (shown.percent(-0.052, signed=True), "−5\u202f%"),
+        (shown.percent(None), "–"),
+        (shown.between(-1.0, 2.0), "[−1, +2]"),
+        (shown.between(None, 2.0), "–"),
+        (shown.whole(237000), "237\u202f000"),
+        (shown.in_markdown("a|b"), r"a\|b"),
+    ],
+)
+def test_numbers_read_well(text, expected):
+    assert text == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"r": None, "r_low": None, "r_high": None}, "–"),
+        ({"r": 0.5, "r_low": None, "r_high": None}, "+0.50"),
+        ({"r": 0.5, "r_low": -0.1, "r_high": 0.9}, "+0.50 [−0.10, +0.90]"),
+    ],
+)
+def test_a_cell_shows_its_interval_where_there_is_one(row, expected):
+    assert shown.cell(row, Column("r", "r", digits=2, interval=True, signed=True)) == expected

@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from synthetic_runs import LAPTOP, write_study
+
+from nervelab.analysis.aggregate import aggregate
+from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.correlations import with_eval_loss
+from nervelab.report.figures.figure import STYLE
+from nervelab.report.figures.registry import FIGURES
+
+_FIGURE_1 = next(figure for figure in FIGURES if figure.id == "figure-01-preln-gelu")
+
+
+@pytest.fixture
+def draw(tmp_path, settings):
+    def _draw(*runs):
+        runs_json, runs_root = write_study(tmp_path, runs)
+        aggregate(runs_json, runs_root, tmp_path / "aggregates")
+        aggregates = Aggregates.read(tmp_path / "aggregates")
+        with mpl.rc_context(STYLE):
+            return _FIGURE_1.draw(aggregates, settings), aggregates.find()
+
+    return _draw
+
+
+def _titles(canvas):
+    return [axes.get_title(loc="left") for axes in canvas.axes]
+
+
+def test_lines_are_means_and_bars_standard_deviations_over_layers(draw):
+    canvas, run = draw(LAPTOP[0])
+    panel = canvas.axes[0]
+    for container, site in zip(panel.containers, ("pre", "post"), strict=True):
+        line, _, (bars,) = container.lines
+        values_SL = run.grid(f"se_{site}").values_SL
+        np.testing.assert_allclose(line.get_ydata(), values_SL.mean(axis=1))
+        lengths = [segment[1, 1] - segment[0, 1] for segment in bars.get_segments()]
+        np.testing.assert_allclose(lengths, 2 * values_SL.std(axis=1))
+
+
+def test_titles_give_r_over_the_window(draw, settings):
+    canvas, run = draw(LAPTOP[0])
+    r = with_eval_loss(run, "eee_post", settings, whole=False).pearson
+    title = next(title for title in _titles(canvas) if title.startswith("Eigenvalue early enrichment"))
+    assert f"= {r:+.2f}" in title
+
+
+def test_eval_loss_has_its_own_axis(draw):
+    canvas, run = draw(LAPTOP[0])
+    losses = [axes.lines[0].get_ydata() for axes in canvas.axes if axes.get_ylabel() == "eval loss (nats)"]
+    assert len(losses) == 3
+    np.testing.assert_array_equal(losses[0], run.history["eval_loss"].to_numpy())
+
+
+def test_a_failed_run_is_marked_and_has_no_r(draw):
+    canvas, _ = draw(replace(LAPTOP[0], outcome="stuck"))
+    assert canvas.get_suptitle() == "This run is stuck at step 429: not a trained network"
+    assert "none" in _titles(canvas)[0]
+
+
+def test_an_absent_run_is_said_to_be_absent(draw):
+    canvas, run = draw(LAPTOP[1])
+    assert run is None
+    assert [text.get_text() for text in canvas.axes[0].texts] == ["PreLN GELU: not run at this scale"]
+
+
+def test_one_measured_step_draws_no_contours(draw):
+    canvas, _ = draw(replace(LAPTOP[0], steps=(0,)))
+    assert any("too few measured cells" in text.get_text() for axes in canvas.axes for text in axes.texts)

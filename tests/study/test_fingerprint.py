@@ -1,0 +1,131 @@
+"""The code fingerprint: what changes it, what does not, and that every Python agrees."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nervelab.errors import NervelabError
+from nervelab.study.components import MODEL_FAMILIES, OPTIMISERS, TRAINER
+from nervelab.study.fingerprint import ROOT, canonical_source, closure, fingerprint
+
+GOLDEN_SOURCE = '''
+"""A docstring that does not count."""
+from math import pi as tau
+
+
+@decorated(1, key="x")
+class Box(Base):
+    """Nor does this."""
+
+    size: float = 1e-3
+
+    def area(self, scale=2, *rest: int, name: str = "é\\n", **more) -> float:
+        """Nor this."""
+        if (found := self.size) > 0 and not rest:
+            return f"{found:.2f} {name!r} {'a' 'b'}"
+        return [x**2 for x in range(10) if x % 2] or {**more, "k": b"\\x00", "n": None, "t": (True, ..., 1j)}
+
+
+async def main():
+    async with thing() as it:
+        try:
+            yield await it
+        except (ValueError, TypeError) as error:
+            raise RuntimeError from error
+    match it:
+        case {"a": [1, *others]}:
+            del others
+    lambda a, /, b, *, c=1: a if b else c
+'''
+GOLDEN_HASH = "b50ea0fed1b5fa10d7ee544b3109581199aca2e39f2b19bd536909150a8d22b4"
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    root = tmp_path / "nervelab"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+ENTRIES = [TRAINER, MODEL_FAMILIES["decoder"], OPTIMISERS["adamw"]]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_canonical_text_of_a_tree_is_golden():
+    """A literal hash: it holds on every supported Python, and changes only if the walk does."""
+    assert hashlib.sha256(canonical_source(ast.parse(GOLDEN_SOURCE)).encode()).hexdigest() == GOLDEN_HASH
+
+
+def test_a_docstring_a_comment_and_formatting_cost_nothing(package: Path):
+    before = fingerprint(ENTRIES, package)
+    edit(package / "models" / "ffn.py", '"""W_down phi(W_up x), d_model', '"""Something else, d_model')
+    edit(
+        package / "models" / "ffn.py",
+        "        super().__init__()\n",
+        "        super().__init__()  # why\n\n\n",
+    )
+    assert fingerprint(ENTRIES, package) == before
+
+
+@pytest.mark.parametrize("module", ["models/decoder.py", "training/loop.py", "spectra/metrics.py", "files.py"])
+def test_a_change_of_code_in_the_closure_changes_it(package: Path, module: str):
+    before = fingerprint(ENTRIES, package)
+    path = package / module
+    path.write_text(path.read_text() + "\n_ADDED = 1\n")
+    assert fingerprint(ENTRIES, package) != before
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["study/config.py", "study/runs.py", "study/components.py", "cli.py", "report/page.py", "data/corpus.py"],
+)
+def test_code_that_no_training_runs_does_not_count(package: Path, module: str):
+    before = fingerprint(ENTRIES, package)
+    path = package / module
+    path.write_text(path.read_text() + "\n_ADDED = 1\n")
+    assert fingerprint(ENTRIES, package) == before
+
+
+def test_another_model_family_does_not_count(package: Path):
+    before = fingerprint(ENTRIES, package)
+    (package / "models" / "other.py").write_text("from nervelab.models import ffn\n")
+    assert fingerprint(ENTRIES, package) == before
+    assert fingerprint([*ENTRIES, "nervelab.models.other"], package) != before
+
+
+def test_a_template_of_a_package_in_the_closure_counts(package: Path):
+    entries = ["nervelab.report.report"]
+    before = fingerprint(entries, package)
+    template = next((package / "report" / "templates").glob("*.j2"))
+    template.write_text(template.read_text() + "\n")
+    assert fingerprint(entries, package) != before
+
+
+def test_an_entry_that_does_not_exist_is_refused(package: Path):
+    with pytest.raises(NervelabError, match=r"nervelab\.models\.absent is no module"):
+        fingerprint(["nervelab.models.absent"], package)
+
+
+def test_every_module_that_a_trainer_loads_lies_in_the_closure():
+    """Loads the trainer and its components in a process of their own and compares what came in."""
+    code = (
+        "import sys, importlib; sys.argv = ['x']\n"
+        f"for name in {[*ENTRIES[1:], 'nervelab.training.__main__']!r}: importlib.import_module(name)\n"
+        "print(*[name for name in sys.modules if name.split('.')[0] == 'nervelab'])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    inside = closure(ENTRIES)
+    assert len(loaded) > 10
+    assert [name for name in loaded if name not in inside] == []

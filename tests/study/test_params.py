@@ -1,0 +1,102 @@
+"""params.yaml is read strictly: each mistake is one sentence with the key's path and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nervelab.errors import NervelabError
+from nervelab.study.params import read_params
+from nervelab.study.runs import load_project
+
+PROJECT_PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = PROJECT_PARAMS.read_text()
+    assert old in text
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_the_projects_own_params_are_valid():
+    params = read_params(PROJECT_PARAMS)
+    assert params.scale in params.scales
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("scale: laptop", "scale: desktop", r"scale: .*'smoke', 'laptop' or 'paper'.*'desktop'"),
+        (
+            "        steps: 200",
+            "        stepz: 200",
+            r"training\.(steps: this key is missing|stepz: this key is not known)",
+        ),
+        (
+            "clip: 1.0",
+            "clip: 1.0\n        clap: 1",
+            r"bases\.gpt2-codeparrot\.smoke\.training\.clap: this key is not known",
+        ),
+        (
+            "lr: 3.0e-3",
+            "lr: 3e-3",
+            r"bases\.gpt2-codeparrot\.smoke\.optimisers\.adamw\.lr: .*'3e-3'.*write 1\.0e-3",
+        ),
+        ("steps: 200", "steps: '200'", r"training\.steps: .*valid integer.*'200'.*without quotes"),
+        ("batch: 8", "batch: 0", r"training\.batch: .*greater than 0.* 0"),
+        ("decay: cosine", "decay: no", r"training\.decay: .*False.*quotes"),
+        (
+            "heads: 4",
+            "heads: 5",
+            r"bases\.gpt2-codeparrot\.smoke\.model: heads \(5\) must divide d_model \(32\)",
+        ),
+        (
+            "    optimiser: adamw",
+            "    optimiser: lion",
+            r"bases\.gpt2-codeparrot\.smoke\.optimiser refers to 'lion'",
+        ),
+        ("base: gpt2-codeparrot", "base: gpt3", r"studies\.activation\.base refers to 'gpt3'"),
+        ("dataset: python-packages-small", "dataset: nothing", r"smoke\.dataset refers to 'nothing'"),
+        (
+            "model.placement: [preln]",
+            "model.place: [preln]",
+            r"studies\.activation\.axes\.0\.model\.place: there is no such",
+        ),
+        (
+            "[gelu, relu, geglu, swiglu]",
+            "[gelu, rellu]",
+            r"studies\.activation\.axes\.0\.model\.activation: .*'rellu'",
+        ),
+        (
+            "eval_tokens: 65536",
+            "eval_tokens: 65537",
+            r"training\.eval_tokens \(65537\) must be a multiple of model\.context",
+        ),
+        ("points: 14", "points: 14, every: 3", r"laptop\.measure: give either points or every"),
+        ("scale: laptop", "scale: laptop\nscale: smoke", r"line \d+: the key scale is given twice"),
+        ("scale: laptop", "scale: [laptop", r"params\.yaml, line \d+: .*mend the YAML"),
+        ("validation: 0.08", "validation: 0.99", r"datasets\.python-packages: validation and test together"),
+        ("    seeds: [0]", "    seeds: []", r"studies\.activation\.seeds: .*at least 1"),
+        ("sha256: e091cc", "sha256: E091cc", r"datasets\.python-packages\.source\.packages\.0\.sha256"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_the_keys_path(tmp_path: Path, old: str, new: str, said: str):
+    path = edited(tmp_path, old, new)
+    with pytest.raises(NervelabError, match=said) as caught:
+        load_project(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_so(tmp_path: Path):
+    with pytest.raises(NervelabError, match=r"params\.yaml is missing"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_a_scale_that_a_base_lacks_is_named(tmp_path: Path):
+    path = edited(tmp_path, "    laptop:\n      dataset", "    smaller:\n      dataset")
+    with pytest.raises(NervelabError, match=r"bases\.gpt2-codeparrot\.\S*"):
+        load_project(path)

@@ -1,0 +1,162 @@
+"""Studies resolve to runs with stable identities."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nervelab.study.runs import Project, covering, load_project
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def resolved(tmp_path: Path, params: dict, scale: str | None = None) -> Project:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    return load_project(path, scale)
+
+
+def names(project: Project) -> list[str]:
+    return [run.name for run in project.runs]
+
+
+def test_the_activation_study_is_the_seven_runs_of_section_3_1_and_3_2():
+    project = load_project(ROOT / "params.yaml", "laptop")
+    shown = [(run.settings["model.placement"], run.settings["model.activation"]) for run in project.runs]
+    assert shown == [
+        *(("preln", each) for each in ("gelu", "relu", "geglu", "swiglu")),
+        *(("none", each) for each in ("gelu", "relu", "learnable-leaky-relu")),
+    ]
+    assert {run.config.model.width_multiple for run in project.runs} == {4}
+
+
+def test_two_studies_share_a_run(tmp_path: Path, params: dict):
+    before = names(resolved(tmp_path, params))
+    params["studies"]["again"] = params["studies"]["activation"] | {
+        "axes": [{"model.width_multiple": [4, 8], "model.activation": ["gelu"]}]
+    }
+    project = resolved(tmp_path, params)
+    assert names(project)[: len(before)] == before
+    assert len(project.runs) == len(before) + 1
+    assert project.runs[0].studies == ("activation", "again")
+
+
+def test_an_edit_of_one_setting_changes_the_ids_it_concerns(tmp_path: Path, params: dict):
+    before = names(resolved(tmp_path, params))
+    params["bases"]["gpt2-codeparrot"]["paper"]["training"]["steps"] = 5
+    assert names(resolved(tmp_path, params)) == before
+    params["bases"]["gpt2-codeparrot"]["laptop"]["training"]["steps"] = 999
+    assert not set(names(resolved(tmp_path, params))) & set(before)
+
+
+def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Path, params: dict):
+    before = names(resolved(tmp_path, params))
+    params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
+    laptop = params["bases"]["gpt2-codeparrot"]["laptop"]
+    laptop["dataset"] = "renamed"
+    laptop["model"] = dict(reversed(laptop["model"].items()))
+    params["studies"]["other-name"] = params["studies"].pop("activation")
+    assert names(resolved(tmp_path, params)) == before
+
+
+def test_the_data_counts_in_the_id(tmp_path: Path, params: dict):
+    before = names(resolved(tmp_path, params))
+    params["datasets"]["python-packages"]["megabytes"] = 11.0
+    assert not set(names(resolved(tmp_path, params))) & set(before)
+
+
+def test_a_local_folder_counts_by_its_content(tmp_path: Path, params: dict):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.py").write_text("x = 1\n")
+    params["datasets"]["python-packages"]["source"] = {
+        "kind": "folder",
+        "path": str(texts),
+        "suffix": ".py",
+        "licence": "mine",
+    }
+    before = names(resolved(tmp_path, params))
+    (texts / "a.py").write_text("x = 2\n")
+    assert not set(names(resolved(tmp_path, params))) & set(before)
+
+
+def test_covering_shows_each_component_once_and_stays_small(tmp_path: Path, params: dict):
+    all_runs = resolved(tmp_path, params, "laptop").runs
+    few = covering(all_runs)
+    shown = {(key, value) for run in all_runs for key, value in run.settings.items() if isinstance(value, str)}
+    assert {(key, value) for run in few for key, value in run.settings.items() if isinstance(value, str)} == shown
+    assert len(few) == 5
+    params["studies"]["activation"]["axes"][0]["model.width_multiple"] = [1, 2, 3, 4, 5, 6, 7, 8]
+    params["studies"]["activation"]["seeds"] = [0, 1, 2]
+    assert len(resolved(tmp_path, params, "smoke").runs) == 5
+
+
+def test_the_slug_comes_from_the_config_alone():
+    run = load_project(ROOT / "params.yaml", "laptop").runs[-1]
+    assert run.slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s0"
+
+
+def test_resolving_imports_no_torch():
+    """The DAG must parse fast: torch alone takes seconds."""
+    code = (
+        "import sys; from nervelab.study.targets import Targets; Targets.of(); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {"torch", "polars", "numpy", "matplotlib"} & set(loaded.stdout.split())
+
+
+def other_pythons() -> list[str]:
+    found = []
+    for minor in (11, 12, 13, 14):
+        if minor == sys.version_info.minor:
+            continue
+        for candidate in (shutil.which(f"python3.{minor}"), *map(str, _pyenv(minor))):
+            if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+                found.append(candidate)
+                break
+    return found
+
+
+def _pyenv(minor: int) -> list[Path]:
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return sorted(root.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))
+
+
+def test_ids_agree_between_python_versions(tmp_path: Path):
+    pythons = other_pythons()
+    if not pythons:
+        pytest.skip("there is no second Python here; the golden hashes of test_fingerprint.py still hold")
+    code = (
+        "import json, sys; from nervelab.study.runs import load_project; "
+        "print(json.dumps([sys.version_info[:2], [run.name for run in load_project().runs]]))"
+    )
+    here = names(load_project(ROOT / "params.yaml"))
+    for python in pythons[-1:]:
+        environment = tmp_path / "venv"
+        subprocess.run([python, "-m", "venv", str(environment)], check=True)
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", "pydantic", "pyyaml"]
+        subprocess.run(pip, check=True, capture_output=True)
+        answer = subprocess.run(
+            [str(environment / "bin" / "python"), "-c", code],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT / "src"), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        version, there = json.loads(answer.stdout)
+        assert tuple(version) != sys.version_info[:2]
+        assert there == here

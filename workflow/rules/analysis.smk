@@ -1,0 +1,63 @@
+localrules:
+    index,
+    aggregate,
+    analyse,
+    aggregated,
+    analysed,
+
+
+rule aggregated:
+    input:
+        targets.aggregate,
+
+
+rule analysed:
+    input:
+        targets.analyse,
+
+
+# What was trained, run by run: the file that later stages depend on.
+rule index:
+    input:
+        ancient(targets.run_files),
+    output:
+        targets.index,
+    log:
+        "logs/index.log",
+    benchmark:
+        "logs/index.tsv"
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab index {params.scale} --stamp {output} 2> {log}"
+
+
+rule aggregate:
+    input:
+        ancient(targets.run_files),
+        ancient(targets.index),
+    output:
+        targets.aggregate,
+    log:
+        "logs/aggregate.log",
+    benchmark:
+        "logs/aggregate.tsv"
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab aggregate {params.scale} --stamp {output} 2> {log}"
+
+
+rule analyse:
+    input:
+        ancient(targets.aggregate),
+    output:
+        targets.analyse,
+    log:
+        "logs/analyse.log",
+    benchmark:
+        "logs/analyse.tsv"
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab analyse {params.scale} --stamp {output} 2> {log}"

@@ -1,0 +1,45 @@
+localrules:
+    data,
+    tokens,
+
+
+rule data:
+    input:
+        targets.corpus_files,
+
+
+rule tokens:
+    input:
+        targets.tokens_files,
+
+
+rule corpus:
+    output:
+        expand("data/corpora/{{id}}/{file}", file=layout.CORPUS_FILES),
+    log:
+        "logs/corpus/{id}.log",
+    benchmark:
+        "logs/corpus/{id}.tsv"
+    resources:
+        runtime=240,
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab corpus {wildcards.id} {params.scale} 2> {log}"
+
+
+rule tokenise:
+    input:
+        ancient(targets.corpus_of),
+    output:
+        expand("data/tokens/{{id}}/{file}", file=layout.TOKENS_FILES),
+    log:
+        "logs/tokens/{id}.log",
+    benchmark:
+        "logs/tokens/{id}.tsv"
+    resources:
+        runtime=240,
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab tokens {wildcards.id} {params.scale} 2> {log}"

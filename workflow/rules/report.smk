@@ -1,0 +1,17 @@
+localrules:
+    report,
+
+
+rule report:
+    input:
+        ancient(targets.analyse),
+    output:
+        targets.report,
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/report.tsv"
+    params:
+        scale=targets.scale_option,
+    shell:
+        "nervelab report {params.scale} --stamp {output} 2> {log}"

@@ -1,0 +1,40 @@
+localrules:
+    plans,
+
+
+# One job writes every plan before the first training starts: a queued training reads its plan, never params.yaml.
+rule plans:
+    output:
+        targets.plan_files,
+    log:
+        "logs/plans.log",
+    benchmark:
+        "logs/plans.tsv"
+    priority: 100
+    params:
+        names=targets.run_names,
+        scale=targets.scale_option,
+    shell:
+        "nervelab plan {params.scale} {params.names} 2> {log}"
+
+
+rule train:
+    input:
+        plan=ancient("plans/{name}.json"),
+        tokens=ancient(targets.tokens_of),
+    output:
+        expand("runs/{{scale}}/{{name}}/{file}", file=layout.RUN_FILES),
+    log:
+        "logs/{scale}/{name}.log",
+    benchmark:
+        "logs/{scale}/{name}.tsv"
+    threads: 1
+    resources:
+        runtime=2880,
+        mem_mb=4000,
+    params:
+        device=config.get("device", "cpu"),
+        seconds=config.get("checkpoint_seconds", 5),
+    shell:
+        "nervelab train {input.plan} --device {params.device} --threads {threads}"
+        " --checkpoint-seconds {params.seconds} 2> {log}"

@@ -37,11 +37,11 @@ rule all:
     input:
         targets.data_files,
         targets.run_files,
-        targets.stamps,
+        targets.stamps.values(),
 
 
 # `data`, `tokens`, `trained`, `aggregated`, `analysed`: the stages of dvc.yaml, each a target of its own.
 rule trained:
     input:
         targets.run_files,
-        targets.index,
+        targets.stamps["index"],

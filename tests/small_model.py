@@ -42,7 +42,6 @@ def write_plan(path: Path, config: RunConfig) -> Path:
         "name": f"run-{id}",
         "id": id,
         "slug": "run",
-        "scale": "smoke",
         "config": config.model_dump(mode="json"),
         "inputs": {"tokens": "0123456789"},
         "components": {"model": "nervelab.models.decoder", "optimiser": "nervelab.optim.adamw"},

@@ -68,6 +68,7 @@ def plan(names: list[str], scale: ScaleOption = None) -> None:
 @app.command()
 def train(
     path: Annotated[Path, typer.Argument(metavar="PLAN")],
+    out: Annotated[Path, typer.Option(help="The folder of the run.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
     checkpoint_seconds: Annotated[float, typer.Option(help="Seconds between two checkpoints.")] = 5.0,
@@ -80,7 +81,7 @@ def train(
     arguments = {
         "plan": path,
         "tokens": layout.TOKENS / frozen.tokens_id,
-        "out": layout.run_folder(frozen.content["scale"], name),
+        "out": out,
         "checkpoints": layout.CHECKPOINTS / name,
         "device": device,
         "threads": threads,
@@ -112,7 +113,8 @@ def aggregate(stamp: StampOption, scale: ScaleOption = None) -> None:
     targets = _targets_for(stamp, "aggregate", scale)
     runs_json = targets.results / "runs.json"
     written = gather(runs_json, layout.RUNS, targets.aggregates)
-    write_stamp(stamp, read=[runs_json, *targets.run_jsons], written=written)
+    timings = [path.with_name("timing.parquet") for path in targets.run_jsons]
+    write_stamp(stamp, read=[runs_json, *targets.run_jsons, *timings], written=written)
 
 
 @app.command()

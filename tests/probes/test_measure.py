@@ -164,8 +164,13 @@ def test_an_ffn_that_is_not_called_is_named() -> None:
 
 def test_unpaired_tokens_are_refused() -> None:
     model = Stack(layers=1)
-    model.ffns[0].register_forward_hook(lambda ffn, _args, _out: ffn.up(torch.ones(3, 8)))
-    with pytest.raises(NervelabError, match="'ffns.0' saw 489 tokens before and 480 after"):
+    up = model.ffns[0].up
+
+    def reuse(*_call: object) -> None:
+        up(torch.ones(3, 8))
+
+    model.register_forward_hook(reuse)
+    with pytest.raises(NervelabError, match=r"'ffns\.0' saw 489 tokens before and 480 after"):
         measure(model, batches())
 
 

@@ -8,12 +8,12 @@ localrules:
 
 rule aggregated:
     input:
-        targets.aggregate,
+        targets.stamps["aggregate"],
 
 
 rule analysed:
     input:
-        targets.analyse,
+        targets.stamps["analyse"],
 
 
 # What was trained, run by run: the file that later stages depend on.
@@ -21,7 +21,7 @@ rule index:
     input:
         ancient(targets.run_files),
     output:
-        targets.index,
+        targets.stamps["index"],
     log:
         "logs/index.log",
     benchmark:
@@ -35,9 +35,9 @@ rule index:
 rule aggregate:
     input:
         ancient(targets.run_files),
-        ancient(targets.index),
+        ancient(targets.stamps["index"]),
     output:
-        targets.aggregate,
+        targets.stamps["aggregate"],
     log:
         "logs/aggregate.log",
     benchmark:
@@ -50,9 +50,9 @@ rule aggregate:
 
 rule analyse:
     input:
-        ancient(targets.aggregate),
+        ancient(targets.stamps["aggregate"]),
     output:
-        targets.analyse,
+        targets.stamps["analyse"],
     log:
         "logs/analyse.log",
     benchmark:

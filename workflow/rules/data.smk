@@ -30,7 +30,7 @@ rule corpus:
 
 rule tokenise:
     input:
-        ancient(targets.corpus_of),
+        ancient(targets.needed_to_tokenise),
     output:
         expand("data/tokens/{{id}}/{file}", file=layout.TOKENS_FILES),
     log:

@@ -4,9 +4,9 @@ localrules:
 
 rule report:
     input:
-        ancient(targets.analyse),
+        ancient(targets.stamps["analyse"]),
     output:
-        targets.report,
+        targets.stamps["report"],
     log:
         "logs/report.log",
     benchmark:

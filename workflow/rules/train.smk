@@ -12,7 +12,7 @@ rule plans:
         "logs/plans.tsv"
     priority: 100
     params:
-        names=targets.run_names,
+        names=[run.name for run in targets.to_train],
         scale=targets.scale_option,
     shell:
         "nervelab plan {params.scale} {params.names} 2> {log}"
@@ -20,8 +20,7 @@ rule plans:
 
 rule train:
     input:
-        plan=ancient("plans/{name}.json"),
-        tokens=ancient(targets.tokens_of),
+        ancient(targets.needed_to_train),
     output:
         expand("runs/{{scale}}/{{name}}/{file}", file=layout.RUN_FILES),
     log:
@@ -36,5 +35,5 @@ rule train:
         device=config.get("device", "cpu"),
         seconds=config.get("checkpoint_seconds", 5),
     shell:
-        "nervelab train {input.plan} --device {params.device} --threads {threads}"
+        "nervelab train plans/{wildcards.name}.json --out runs/{wildcards.scale}/{wildcards.name} --device {params.device} --threads {threads}"
         " --checkpoint-seconds {params.seconds} 2> {log}"

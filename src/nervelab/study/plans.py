@@ -46,7 +46,6 @@ def write_plan(run: Run) -> None:
             "name": run.name,
             "id": run.id,
             "slug": run.slug,
-            "scale": run.scale,
             "config": run.config.model_dump(mode="json"),
             "inputs": {"tokens": run.tokens.id},
             "components": modules,

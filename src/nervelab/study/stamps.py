@@ -23,14 +23,18 @@ class Stamp:
     stage: str
     key: str
 
-    def current(self) -> Path:
-        """The stamp that vouches for the files as they lie, or else the name of the one to be made. Writes nothing."""
-        number = 0
-        while (path := self.folder / f"{self.stage}-{self.key}.{number}.json").exists():
-            if vouches(path):
-                return path
-            number += 1
-        return path
+    def valid(self) -> Path | None:
+        """The stamp that vouches for the files as they lie, or None."""
+        return next((path for path in self._existing().values() if vouches(path)), None)
+
+    def to_make(self) -> Path:
+        """The name of a stamp that is not there yet."""
+        return self.folder / f"{self.stage}-{self.key}.{1 + max(self._existing(), default=-1)}.json"
+
+    def _existing(self) -> dict[int, Path]:
+        return {
+            int(path.name.split(".")[1]): path for path in sorted(self.folder.glob(f"{self.stage}-{self.key}.*.json"))
+        }
 
 
 def stamp_key(*determinants: Any) -> str:

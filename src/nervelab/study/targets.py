@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from nervelab import layout
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
 from nervelab.study.fingerprint import fingerprint
-from nervelab.study.runs import Project, load_project
+from nervelab.study.runs import Project, Run, load_project
 from nervelab.study.stamps import Stamp, stamp_key
 
 REMEDY = "delete it and run make again."
@@ -61,8 +61,13 @@ class Targets:
 
     @property
     def plan_files(self) -> list[str]:
-        """The plan of every wanted run."""
-        return [str(layout.plan_path(name)) for name in self.run_names]
+        """The plan of every wanted run that is still to be trained."""
+        return [str(layout.plan_path(run.name)) for run in self.to_train]
+
+    @property
+    def to_train(self) -> list[Run]:
+        """The wanted runs of which a file is missing."""
+        return [run for run in self.project.runs if not _complete(run.folder, layout.RUN_FILES)]
 
     @property
     def run_jsons(self) -> list[Path]:
@@ -89,27 +94,34 @@ class Targets:
         """Every file of the data."""
         return self.corpus_files + self.tokens_files
 
-    def corpus_of(self, wildcards: Any) -> str:
-        """The manifest of the corpus that a tokenised corpus is made from."""
+    # A job asks for its inputs only where its output is missing: presence is freshness, and Snakemake would otherwise
+    # make again whatever depends on a file that another job makes.
+
+    def needed_to_tokenise(self, wildcards: Any) -> list[str]:
+        """What has to be there before a corpus is tokenised: its manifest."""
+        if _complete(layout.TOKENS / wildcards.id, layout.TOKENS_FILES):
+            return []
         tokens = self.project.tokens.get(wildcards.id)
         if tokens is None:
             raise NervelabError(
                 f"params.yaml asks for no tokens with the id {wildcards.id}: `nervelab runs` lists what it asks for."
             )
-        return str(layout.CORPORA / tokens.corpus.id / layout.MANIFEST)
+        return [str(layout.CORPORA / tokens.corpus.id / layout.MANIFEST)]
 
-    def tokens_of(self, wildcards: Any) -> str:
-        """The manifest of the tokens that a run reads; a run that params.yaml no longer asks for has it in its plan."""
+    def needed_to_train(self, wildcards: Any) -> list[str]:
+        """What has to be there before a run is trained: its plan and the manifest of its tokens."""
+        if _complete(layout.run_folder(wildcards.scale, wildcards.name), layout.RUN_FILES):
+            return []
         plan = layout.plan_path(wildcards.name)
         if wildcards.name in self.run_names:
             id = self.project.run(wildcards.name).tokens.id
-        elif plan.exists():
-            id = json.loads(plan.read_text())["inputs"]["tokens"]
+        elif plan.exists():  # params.yaml was edited while the run was queued
+            id = read_json(plan, REMEDY)["inputs"]["tokens"]
         else:
             raise NervelabError(
                 f"params.yaml asks for no run named {wildcards.name}: `nervelab runs` lists what it asks for."
             )
-        return str(layout.TOKENS / id / layout.MANIFEST)
+        return [str(plan), str(layout.TOKENS / id / layout.MANIFEST)]
 
     @cached_property
     def stages(self) -> dict[str, Stamp]:
@@ -130,29 +142,15 @@ class Targets:
         }
 
     @cached_property
-    def index(self) -> str:
-        """The stamp of results/runs.json."""
-        return str(self.stages["index"].current())
-
-    @cached_property
-    def aggregate(self) -> str:
-        """The stamp of the aggregated rows."""
-        return str(self.stages["aggregate"].current())
-
-    @cached_property
-    def analyse(self) -> str:
-        """The stamp of the tables and findings."""
-        return str(self.stages["analyse"].current())
-
-    @cached_property
-    def report(self) -> str:
-        """The stamp of the figures and the page."""
-        return str(self.stages["report"].current())
-
-    @property
-    def stamps(self) -> list[str]:
-        """The stamps of all rendering stages."""
-        return [self.index, self.aggregate, self.analyse, self.report]
+    def stamps(self) -> dict[str, str]:
+        """The stamp of each rendering stage: one that is valid, or, from the first stale stage on, one to be made."""
+        fresh = all(Path(file).exists() for file in self.run_files)
+        paths = {}
+        for stage, stamp in self.stages.items():
+            valid = stamp.valid() if fresh else None
+            fresh = valid is not None
+            paths[stage] = str(valid or stamp.to_make())
+        return paths
 
     def refuse_truncated(self) -> None:
         """Refuse a wanted run that has a file of the wrong size: cheap enough for every parse.
@@ -168,6 +166,10 @@ class Targets:
                 sizes = read_json(recorded, REMEDY)["bytes"]
                 for file in layout.RUN_FILES:
                     _refuse_wrong_size(run.folder / file, sizes.get(file))
+
+
+def _complete(folder: Path, files: Iterable[str]) -> bool:
+    return all((folder / file).exists() for file in files)
 
 
 def _refuse_wrong_size(path: Path, expected: int | None) -> None:

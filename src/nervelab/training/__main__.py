@@ -63,7 +63,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
             rows=loop.rows,
             weights=unshared(loop.model),
             summary=summary,
-            environment=environment(device, execution.threads),
+            environment=environment(device, execution.threads) | {"solvers": sorted(loop.solvers)},
         )
         shutil.rmtree(execution.checkpoints)
     return outcome

@@ -31,11 +31,12 @@ class Execution:
             NervelabError: the device is not there.
         """
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(True)
         try:
             device = torch.device(self.device)
         except RuntimeError as error:
             raise NervelabError(f"--device {self.device} is no device torch knows: use cpu or cuda.") from error
         if device.type == "cuda" and not torch.cuda.is_available():
             raise NervelabError(f"--device {self.device} was asked for, but torch finds no GPU: use --device cpu.")
+        if device.type == "cuda":  # the CPU is deterministic on one thread as it is, and this imports for a second
+            torch.use_deterministic_algorithms(True)
         return device

@@ -62,6 +62,7 @@ class Loop:
         self.step = 0
         self.rows = Rows()
         self.clock = Clock()
+        self.solvers: set[str] = set()
         self.dtype = PRECISIONS[config.training.precision]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.peaks = [group["lr"] for group in optimiser.param_groups]
@@ -78,6 +79,7 @@ class Loop:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "rows": self.rows.tables,
+            "solvers": sorted(self.solvers),
             "clock": (self.clock.train, self.clock.measure),
             "running": (self.loss_sum, self.loss_count, self.gradient_norm),
         }
@@ -92,6 +94,7 @@ class Loop:
         if state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
         self.rows = Rows(state["rows"])
+        self.solvers = set(state["solvers"])
         self.clock = Clock(*state["clock"])
         self.loss_sum, self.loss_count, self.gradient_norm = state["running"]
 
@@ -196,6 +199,7 @@ class Loop:
         return math.fsum(meter.losses) / windows[1].numel(), layers
 
     def _record(self, layers: list[LayerSpectra], eval_loss: float) -> None:
+        self.solvers.update(spectrum.solver for layer in layers for spectrum in (layer.pre, layer.post))
         self.rows.extend("spectra", spectra_rows(layers, self.step))
         self.rows.extend("eigenvalues", eigenvalue_rows(layers, self.step))
         training = self.config.training

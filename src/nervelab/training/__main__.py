@@ -44,6 +44,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
     with sole_owner(execution.checkpoints):
         done = execution.out / layout.RUN_JSON
         if done.exists():  # another training of this run ended while this one waited for the lock
+            shutil.rmtree(execution.checkpoints)
             return json.loads(done.read_text())["outcome"]
         loop = _loop(plan["components"], config, execution.tokens, device)
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)

@@ -71,6 +71,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The folder of the run.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
+    accumulation: Annotated[int, typer.Option(help="Parts of a batch that are trained on one after the other.")] = 1,
     checkpoint_seconds: Annotated[float, typer.Option(help="Seconds between two checkpoints.")] = 5.0,
 ) -> None:
     """Train the run of a plan, by the code that the plan was made with."""
@@ -85,6 +86,7 @@ def train(
         "checkpoints": layout.CHECKPOINTS / name,
         "device": device,
         "threads": threads,
+        "accumulation": accumulation,
         "checkpoint-seconds": checkpoint_seconds,
     }
     command = [sys.executable, "-m", "nervelab.training"]
@@ -217,3 +219,7 @@ def _targets_for(stamp: Path, stage: str, scale: str | None) -> Targets:
     ):
         raise NervelabError(f"params.yaml or the code was edited after {stamp} was asked for: start the build again.")
     return targets
+
+
+if __name__ == "__main__":
+    main()

@@ -103,6 +103,33 @@ def test_covering_shows_each_component_once_and_stays_small(tmp_path: Path, para
     assert len(resolved(tmp_path, params, "smoke").runs) == 5
 
 
+def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
+    params["studies"]["activation"]["axes"] = [{"training.steps": [500, 1000], "optimiser.lr": [1.0e-3, 3.0e-3]}]
+    project = resolved(tmp_path, params)
+    assert [(run.config.training.steps, run.config.optimiser.lr) for run in project.runs] == [
+        (500, 1.0e-3),
+        (500, 3.0e-3),
+        (1000, 1.0e-3),
+        (1000, 3.0e-3),
+    ]
+    assert [run.off_base for run in project.runs] == [
+        ("training.steps", "optimiser.lr"),
+        ("training.steps",),
+        ("optimiser.lr",),
+        (),
+    ]
+    assert project.runs[0].settings["training.steps"] == 500
+
+
+def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
+    once = resolved(tmp_path, params).runs
+    params["studies"]["activation"]["seeds"] = [0, 1]
+    twice = resolved(tmp_path, params).runs
+    assert len(twice) == 2 * len(once)
+    assert {run.name for run in once} <= {run.name for run in twice}
+    assert all(run.off_base == again.off_base for run, again in zip(twice[::2], twice[1::2], strict=True))
+
+
 def test_the_slug_comes_from_the_config_alone():
     run = load_project(ROOT / "params.yaml", "laptop").runs[-1]
     assert run.slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s0"

@@ -109,6 +109,15 @@ def test_of_two_trainings_of_one_run_the_second_waits(config: RunConfig, tokens:
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(layout.RUN_FILES)
 
 
+def test_a_batch_in_parts_trains_the_same_but_for_rounding(config: RunConfig, tokens: Path, tmp_path: Path):
+    config = varied(config, model={"embedding_dropout": 0.0})
+    whole = load_file(train(config, tokens, tmp_path / "whole") / "model.safetensors")
+    parts = load_file(train(config, tokens, tmp_path / "parts", "--accumulation", "3") / "model.safetensors")
+    assert any(not torch.equal(whole[name], parts[name]) for name in whole)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=0, atol=2e-5)
+
+
 def test_a_learning_rate_beyond_reason_is_recorded_as_diverged(config: RunConfig, tokens: Path, tmp_path: Path):
     wild = varied(config, optimiser={"lr": 1.0e30}, training={"clip": None})
     said = json.loads((train(wild, tokens, tmp_path) / "run.json").read_text())

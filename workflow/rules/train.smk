@@ -33,7 +33,8 @@ rule train:
         mem_mb=4000,
     params:
         device=config.get("device", "cpu"),
+        accumulation=config.get("accumulation", 1),
         seconds=config.get("checkpoint_seconds", 5),
     shell:
         "nervelab train plans/{wildcards.name}.json --out runs/{wildcards.scale}/{wildcards.name} --device {params.device} --threads {threads}"
-        " --checkpoint-seconds {params.seconds} 2> {log}"
+        " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"

@@ -21,6 +21,7 @@ def write_index(project: Project, path: Path) -> None:
             "slug": run.slug,
             "studies": list(run.studies),
             "settings": run.settings,
+            "off_base": list(run.off_base),
             "tokens": run.tokens.id,
             "run_json_sha256": sha256(run.folder / layout.RUN_JSON),
         }

@@ -10,6 +10,7 @@ from nervelab.errors import NervelabError
 from nervelab.study.config import Dataset, Measure, Model, Optimiser, Record, Tokenizer, Training
 from nervelab.study.decisions import Analysis
 
+Values = Annotated[list[Any], Field(min_length=1)]
 ScaleName = Literal["smoke", "laptop", "paper"]
 
 
@@ -37,7 +38,13 @@ class Study(Record):
     question: str
     base: str
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Strict(False), Field(min_length=1)]
-    axes: Annotated[tuple[dict[str, list[Any]], ...], Strict(False), Field(min_length=1)]
+    axes: Annotated[tuple[dict[str, Values], ...], Strict(False), Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _seeds_are_no_axis(self) -> "Study":
+        if any("seed" in block for block in self.axes):
+            raise ValueError("seed is no axis; list the seeds under `seeds` of the study")
+        return self
 
 
 class Params(Record):
@@ -96,7 +103,8 @@ def checked(record: type[Record], content: Any, where: str, prefix: str = "") ->
     try:
         return record.model_validate(content)
     except ValidationError as error:
-        problems = error.errors()
+        # A key that is not known explains a key that is missing, so it comes first.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         first = problems[0]
         key = ".".join(str(part) for part in (*([prefix] if prefix else []), *_keys(first["loc"], content)))
         more = f" ({len(problems) - 1} more to mend after it)" if len(problems) > 1 else ""
@@ -143,12 +151,24 @@ def _say(problem: Any) -> str:
         return "this key is missing; add it"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
+    if kind == "model_type":
+        return f"should be a mapping of keys to values, but is {given!r}"
+    if kind in ("tuple_type", "list_type"):
+        return f"should be a list in square brackets, but is {given!r}"
     said = problem["msg"][0].lower() + problem["msg"][1:]
-    hint = ""
+    return f"{said}, but is {given!r}{_hint(kind, given)}" if not isinstance(given, dict) else said
+
+
+def _hint(kind: str, given: Any) -> str:
+    """What YAML made of a value that looked like another."""
     if isinstance(given, str) and kind.startswith(("float", "int")):
-        hint = (
+        try:
+            float(given)
+        except ValueError:
+            return "; write a plain number"
+        return (
             "; YAML reads 1e-3 as text, write 1.0e-3" if "e" in given.lower() else "; write the number without quotes"
         )
-    elif isinstance(given, bool) and kind.startswith(("string", "literal")):
-        hint = "; YAML reads a bare yes, no, on or off so, put it in quotes"
-    return f"{said}, but is {given!r}{hint}" if not isinstance(given, dict) else said
+    if isinstance(given, bool) and kind.startswith(("string", "literal")):
+        return "; YAML reads a bare yes, no, on or off so, put it in quotes"
+    return ""

@@ -1,8 +1,7 @@
 """Studies resolved to runs, each known by what determines its numbers."""
 
-import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from nervelab.errors import NervelabError
 from nervelab.files import digest, sha256
 from nervelab.study.components import TRAINER, components
 from nervelab.study.config import Dataset, RunConfig, Tokenizer
+from nervelab.study.expand import Point, expand
 from nervelab.study.fingerprint import fingerprint
-from nervelab.study.params import Base, Params, Study, checked, read_params
+from nervelab.study.params import Params, read_params
 
 ID_LENGTH = 10
 CORPUS_ENTRY = "nervelab.data.corpus"
 TOKENS_ENTRY = "nervelab.data.tokens"
-# The settings that every listing and table shows, beside the axes of the studies.
-SHOWN = ("dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,16 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Run:
-    """One training. Two studies that need the same run share it."""
+    """One training. Two studies that need the same run share it.
+
+    `settings` and `off_base` are those of its `Point`, of the first study that asks for it.
+    """
 
     scale: str
     config: RunConfig
     tokens: Tokens
     settings: dict[str, Any]
+    off_base: tuple[str, ...]
     studies: tuple[str, ...]
 
     @cached_property
@@ -145,10 +147,10 @@ def load_project(path: Path = layout.PARAMS, scale: str | None = None) -> Projec
     if scale not in params.scales:
         raise NervelabError(f"{path}: there is no scale {scale!r}; use one of {', '.join(params.scales)}.")
     found: dict[str, Run] = {}
-    for study_name, study in params.studies.items():
-        for run in _expand(path, params, scale, study_name, study):
-            earlier = found.get(run.name)
-            found[run.name] = run if earlier is None else _shared(earlier, run)
+    for point in expand(params, scale, path):
+        run = _run(scale, point)
+        earlier = found.get(run.name)
+        found[run.name] = run if earlier is None else _shared(earlier, run)
     runs = tuple(found.values())
     if params.scales[scale].runs == "covering":
         runs = tuple(covering(runs))
@@ -174,72 +176,13 @@ def _components_shown(run: Run) -> set[tuple[str, str]]:
     return {(key, value) for key, value in run.settings.items() if isinstance(value, str)}
 
 
+def _run(scale: str, point: Point) -> Run:
+    tokens = Tokens(Corpus(point.dataset, point.config.dataset), point.config.tokenizer)
+    return Run(scale, point.config, tokens, point.settings, point.off_base, (point.study,))
+
+
 def _shared(earlier: Run, run: Run) -> Run:
-    return Run(
-        earlier.scale,
-        earlier.config,
-        earlier.tokens,
-        {**run.settings, **earlier.settings},
-        earlier.studies + run.studies,
-    )
-
-
-def _expand(path: Path, params: Params, scale: str, name: str, study: Study) -> list[Run]:
-    by_scale = params.bases[study.base]
-    if scale not in by_scale:
-        raise NervelabError(
-            f"{path}: bases.{study.base}: the scale {scale} is missing, but studies.{name} needs it; add it."
-        )
-    base = by_scale[scale]
-    runs = []
-    for number, block in enumerate(study.axes):
-        for values in itertools.product(*block.values()):
-            point = dict(zip(block, values, strict=True))
-            for seed in study.seeds:
-                runs.append(_resolve(path, params, scale, base, (name, number), point | {"seed": seed}))
-    return runs
-
-
-def _resolve(path: Path, params: Params, scale: str, base: Base, place: tuple[str, int], point: dict[str, Any]) -> Run:
-    name, number = place
-    key = f"studies.{name}.axes.{number}"
-    choice: dict[str, Any] = {
-        "dataset": base.dataset,
-        "tokenizer": base.tokenizer,
-        "optimiser": base.optimiser,
-    }
-    sections = {part: _dump(getattr(base, part)) for part in ("model", "training", "measure")}
-    for axis, value in point.items():
-        section, _, field = axis.partition(".")
-        if axis in choice:
-            choice[axis] = value
-        elif section in sections and field in sections[section]:
-            sections[section][field] = value
-        elif axis != "seed":
-            allowed = [*choice, *(f"{part}.{each}" for part, content in sections.items() for each in content)]
-            raise NervelabError(f"{path}: {key}.{axis}: there is no such setting; use one of {', '.join(allowed)}.")
-    for axis, among in (
-        ("dataset", params.datasets),
-        ("tokenizer", params.tokenizers),
-        ("optimiser", base.optimisers),
-    ):
-        if choice[axis] not in among:
-            raise NervelabError(
-                f"{path}: {key}.{axis}: {choice[axis]!r} is not defined; define it or use one of {', '.join(among)}."
-            )
-    dataset = params.datasets[choice["dataset"]]
-    tokenizer = params.tokenizers[choice["tokenizer"]]
-    content = {
-        **sections,
-        "dataset": _dump(dataset),
-        "tokenizer": _dump(tokenizer),
-        "optimiser": _dump(base.optimisers[choice["optimiser"]]),
-        "seed": point["seed"],
-    }
-    config = checked(RunConfig, content, str(path), prefix=key)
-    flat = {f"{part}.{field}": value for part, fields in sections.items() for field, value in fields.items()}
-    settings = {axis: ({**flat, **choice, "seed": point["seed"]})[axis] for axis in dict.fromkeys((*SHOWN, *point))}
-    return Run(scale, config, Tokens(Corpus(choice["dataset"], dataset), tokenizer), settings, (name,))
+    return replace(earlier, settings={**run.settings, **earlier.settings}, studies=(*earlier.studies, *run.studies))
 
 
 def _dump(record: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import json
 import math
-import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from nervelab import layout
 from nervelab.data.batches import TokenStore
 from nervelab.errors import NervelabError
 from nervelab.training.artefacts import environment, unshared, write_run
-from nervelab.training.checkpoint import Checkpoints, sole_owner
+from nervelab.training.checkpoint import Checkpoints, clear, sole_owner
 from nervelab.training.execution import Execution
 from nervelab.training.loop import Diverged, Loop
 from nervelab.training.preemption import Stopped, StopRequest
@@ -44,9 +43,9 @@ def train(execution: Execution, stop: StopRequest) -> str:
     with sole_owner(execution.checkpoints):
         done = execution.out / layout.RUN_JSON
         if done.exists():  # another training of this run ended while this one waited for the lock
-            shutil.rmtree(execution.checkpoints)
+            clear(execution.checkpoints)
             return json.loads(done.read_text())["outcome"]
-        loop = _loop(plan["components"], config, execution.tokens, device)
+        loop = _loop(plan["components"], config, execution, device)
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)
         saved = checkpoints.load(device)
         if saved is not None:
@@ -66,16 +65,17 @@ def train(execution: Execution, stop: StopRequest) -> str:
             summary=summary,
             environment=environment(device, execution.threads) | {"solvers": sorted(loop.solvers)},
         )
-        shutil.rmtree(execution.checkpoints)
+        clear(execution.checkpoints)
     return outcome
 
 
-def _loop(components: dict[str, str], config: RunConfig, tokens: Path, device: torch.device) -> Loop:
-    store = TokenStore.open(tokens)
+def _loop(components: dict[str, str], config: RunConfig, execution: Execution, device: torch.device) -> Loop:
+    store = TokenStore.open(execution.tokens)
     torch.manual_seed(config.seed)
     model = importlib.import_module(components["model"]).build(config.model, store.vocabulary).to(device)
     optimiser = importlib.import_module(components["optimiser"]).build(config.optimiser, model)
-    return Loop(config, model=model, optimiser=optimiser, store=store, device=device)
+    parts = execution.accumulation
+    return Loop(config, model=model, optimiser=optimiser, store=store, device=device, accumulation=parts)
 
 
 def _run(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> tuple[str, dict[str, Any]]:
@@ -102,6 +102,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--device", default=Execution.device)
     parser.add_argument("--threads", type=int, default=Execution.threads)
+    parser.add_argument("--accumulation", type=int, default=Execution.accumulation)
     parser.add_argument("--checkpoint-seconds", type=float, default=Execution.checkpoint_seconds)
     execution = Execution(**vars(parser.parse_args()))
     try:

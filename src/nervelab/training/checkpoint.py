@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import pickle
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,25 @@ class Checkpoints:
 @contextmanager
 def sole_owner(folder: Path) -> Iterator[None]:
     """Hold the run's lock: of two trainings of one run, the second waits until the first has ended, however it did."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    lock = folder / "lock"
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = lock.open("w")
+        except FileNotFoundError:  # whoever held it cleared the folder meanwhile
+            continue
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # The lock that was waited for may have been removed by its holder: then it locks nothing any more.
+            if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                yield
+                return
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoint of a run that has ended; called by the holder of its lock."""
+    for path in folder.iterdir():
+        path.unlink()
+    # The next in the queue may have put its lock there by now.
+    with suppress(OSError):
+        folder.rmdir()

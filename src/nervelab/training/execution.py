@@ -1,5 +1,6 @@
 """How a run is executed. Nothing here is part of a run's identity."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from nervelab.errors import NervelabError
 class Execution:
     """Paths and machinery of one execution.
 
-    On the CPU one thread is bitwise reproducible; more are not. A checkpoint is due after `checkpoint_seconds`, or
+    A batch is trained on in `accumulation` parts, whose gradients are summed: less memory, the same numbers but for
+    rounding. On the CPU one thread is bitwise reproducible; more are not. A checkpoint is due after `checkpoint_seconds`, or
     later where saving takes longer than a fiftieth of the time since the last one.
     """
 
@@ -22,6 +24,7 @@ class Execution:
     checkpoints: Path
     device: str = "cpu"
     threads: int = 1
+    accumulation: int = 1
     checkpoint_seconds: float = 5.0
 
     def prepare(self) -> torch.device:
@@ -31,6 +34,8 @@ class Execution:
             NervelabError: the device is not there.
         """
         torch.set_num_threads(self.threads)
+        # What cuBLAS needs to be deterministic; it has to be there before the first call.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         try:
             device = torch.device(self.device)
         except RuntimeError as error:

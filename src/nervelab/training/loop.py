@@ -51,6 +51,7 @@ class Loop:
         optimiser: torch.optim.Optimizer,
         store: TokenStore,
         device: torch.device,
+        accumulation: int = 1,
     ) -> None:
         self.config, self.model, self.optimiser, self.store, self.device = (
             config,
@@ -59,6 +60,7 @@ class Loop:
             store,
             device,
         )
+        self.accumulation = accumulation
         self.step = 0
         self.rows = Rows()
         self.clock = Clock()
@@ -130,16 +132,21 @@ class Loop:
             group["lr"] = peak * learning_rate_factor(training, self.step)
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        with self.precision():
-            loss = cross_entropy(self.model(inputs_BT), targets_BT)
-        self.scaler.scale(loss).backward()
+        loss = 0.0
+        for part_BT, wanted_BT in zip(
+            inputs_BT.chunk(self.accumulation), targets_BT.chunk(self.accumulation), strict=True
+        ):
+            with self.precision():
+                part = cross_entropy(self.model(part_BT), wanted_BT) * (len(part_BT) / len(inputs_BT))
+            self.scaler.scale(part).backward()
+            loss += part.item()
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip or math.inf)
-        if not math.isfinite(loss.item()) or not (self.scaler.is_enabled() or math.isfinite(norm.item())):
+        if not math.isfinite(loss) or not (self.scaler.is_enabled() or math.isfinite(norm.item())):
             raise Diverged(f"the loss or its gradient is not finite at step {self.step}")
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self.loss_sum += loss.item()
+        self.loss_sum += loss
         self.loss_count += 1
         self.gradient_norm = norm.item()
         self.step += 1

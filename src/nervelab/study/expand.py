@@ -1,0 +1,110 @@
+"""The axes of a study, multiplied out over its base: one checked RunConfig for each point and seed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nervelab.errors import NervelabError
+from nervelab.study.config import RunConfig
+from nervelab.study.params import Base, Params, checked
+
+# The settings that every listing and table shows, beside the axes of the studies.
+SHOWN = ("dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
+SECTIONS = ("model", "training", "measure", "optimiser")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run that a study asks for.
+
+    `settings` holds what is shown of it, `off_base` the keys of those that differ from the base's own value.
+    """
+
+    study: str
+    dataset: str
+    config: RunConfig
+    settings: dict[str, Any]
+    off_base: tuple[str, ...]
+
+
+def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
+    """Every point of every study, in the order of the file.
+
+    Raises:
+        NervelabError: a base lacks the scale, or an axis names no setting or gives it an impossible value.
+    """
+    for name, study in params.studies.items():
+        by_scale = params.bases[study.base]
+        place = f"bases.{study.base}.{scale}"
+        if scale not in by_scale:
+            raise NervelabError(f"{path}: {place} is missing, but studies.{name} needs it; add it.")
+        resolver = Resolver(params, by_scale[scale], path)
+        standard = resolver.point(name, {"seed": study.seeds[0]}, key=place)
+        for number, block in enumerate(study.axes):
+            for values in itertools.product(*block.values()):
+                for seed in study.seeds:
+                    axes = {**dict(zip(block, values, strict=True)), "seed": seed}
+                    point = resolver.point(name, axes, key=f"studies.{name}.axes.{number}")
+                    yield resolver.compared(point, standard)
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Turns values on axes into checked configs over one base; `path` is named where something is wrong."""
+
+    params: Params
+    base: Base
+    path: Path
+
+    def point(self, study: str, axes: dict[str, Any], key: str) -> Point:
+        """The point at some values of some axes.
+
+        Raises:
+            NervelabError: they do not fit; the sentence names `key`.
+        """
+        among = {
+            "dataset": self.params.datasets,
+            "tokenizer": self.params.tokenizers,
+            "optimiser": self.base.optimisers,
+        }
+        names = {axis: axes.get(axis, getattr(self.base, axis)) for axis in among}
+        for axis, name in names.items():
+            if name not in among[axis]:
+                known = ", ".join(among[axis])
+                raise NervelabError(
+                    f"{self.path}: {key}.{axis}: {name!r} is not defined; define it or use one of {known}."
+                )
+        content = {axis: _dump(among[axis][name]) for axis, name in names.items()}
+        content |= {section: _dump(getattr(self.base, section)) for section in SECTIONS if section not in content}
+        fields = {f"{section}.{field}": section for section in SECTIONS for field in content[section]}
+        for axis, value in axes.items():
+            if axis in fields:
+                content[fields[axis]][axis.partition(".")[2]] = value
+            elif axis not in names and axis != "seed":
+                allowed = ", ".join((*names, *fields))
+                raise NervelabError(f"{self.path}: {key}.{axis}: there is no such setting; use one of {allowed}.")
+        config = checked(RunConfig, content | {"seed": axes["seed"]}, str(self.path), prefix=key)
+        values = {axis: content[section][axis.partition(".")[2]] for axis, section in fields.items()}
+        values |= names | {"seed": axes["seed"]}
+        settings = {axis: values[axis] for axis in dict.fromkeys((*SHOWN, *axes))}
+        return Point(study, names["dataset"], config, settings, off_base=())
+
+    def compared(self, point: Point, standard: Point) -> Point:
+        """The point with the keys in which it differs from the base's own."""
+        values = standard.config.model_dump(mode="json")
+        names = {"dataset": self.base.dataset, "tokenizer": self.base.tokenizer, "optimiser": self.base.optimiser}
+
+        def usual(axis: str) -> Any:
+            section, _, field = axis.partition(".")
+            return names[axis] if axis in names else values[section][field]
+
+        differing = (axis for axis, value in point.settings.items() if axis != "seed" and value != usual(axis))
+        return Point(point.study, point.dataset, point.config, point.settings, tuple(differing))
+
+
+def _dump(record: Any) -> dict[str, Any]:
+    return record.model_dump(mode="json")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, TOKENIZER
+
 PARAMS = Path("params.yaml")
 CORPORA = Path("data/corpora")
 TOKENS = Path("data/tokens")
@@ -12,16 +14,8 @@ RUNS = Path("runs")
 AGGREGATES = Path("aggregates")
 RESULTS = Path("results")
 
-MANIFEST = "manifest.json"
-CORPUS_FILES = ("documents.parquet", MANIFEST)
-TOKENS_FILES = ("train.bin", "validation.bin", "test.bin", "tokenizer.json", MANIFEST)
-
-RUN_JSON = "run.json"
-# Equal, byte for byte, between two executions of a run on one machine; run.json holds their sha256.
-RUN_RESULTS = ("spectra.parquet", "eigenvalues.parquet", "history.parquet", "model.safetensors")
-# What may differ between two executions.
-RUN_CIRCUMSTANCES = ("timing.parquet", "environment.json")
-RUN_FILES = (*RUN_RESULTS, *RUN_CIRCUMSTANCES, RUN_JSON)
+CORPUS_FILES = (DOCUMENTS, MANIFEST)
+TOKENS_FILES = (*(f"{split}.bin" for split in SPLITS), TOKENIZER, MANIFEST)
 
 
 def run_folder(scale: str, name: str) -> Path:

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from nervelab import layout
+from nervelab import layout, runfiles
 from nervelab.files import read_json
 from nervelab.study.components import components
 from nervelab.study.config import RunConfig
@@ -39,9 +39,9 @@ def rows(scale: str | None) -> list[dict[str, Any]]:
 
 def state(run: Run) -> str:
     """finished, stuck or diverged; else started (there is a checkpoint), incomplete (a file is missing) or absent."""
-    present = [(run.folder / file).exists() for file in layout.RUN_FILES]
+    present = [(run.folder / file).exists() for file in runfiles.RUN_FILES]
     if all(present):
-        return read_json(run.folder / layout.RUN_JSON, "delete it and run make again.")["outcome"]
+        return read_json(run.folder / runfiles.RUN_JSON, "delete it and run make again.")["outcome"]
     if (layout.CHECKPOINTS / run.name / "state.pt").exists():
         return "started"
     return "incomplete" if any(present) else "absent"

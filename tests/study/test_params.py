@@ -51,7 +51,7 @@ def test_the_projects_own_params_are_valid():
         (
             "heads: 4",
             "heads: 5",
-            r"bases\.gpt2-codeparrot\.smoke\.model: heads \(5\) must divide d_model \(32\)",
+            r"bases\.gpt2-codeparrot\.smoke\.model: heads \(5\) must divide d_model \(64\)",
         ),
         (
             "    optimiser: adamw",

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from nervelab import layout
+from nervelab import runfiles
 from nervelab.data.batches import TokenStore
 from nervelab.study.config import RunConfig
 from small_model import varied, write_plan
@@ -32,7 +32,12 @@ PROBE = {"tokens": 512, "points": 3, "early": [0, 5], "chunk": 8}
 @pytest.fixture
 def config(smoke_config: RunConfig) -> RunConfig:
     # Dropout draws from torch's generator at every step, so that a resume which forgot its state would show.
-    return varied(smoke_config, training=SHORT, measure=PROBE, model={"embedding_dropout": 0.1, "layers": 2})
+    return varied(
+        smoke_config,
+        training=SHORT,
+        measure=PROBE,
+        model={"embedding_dropout": 0.1, "layers": 2, "d_model": 32, "context": 32},
+    )
 
 
 def command(config: RunConfig, tokens: Path, root: Path, *options: str) -> list[str]:
@@ -49,12 +54,12 @@ def train(config: RunConfig, tokens: Path, root: Path, *options: str) -> Path:
 
 def contents(run: Path) -> dict[str, bytes]:
     """What must be equal between two executions."""
-    return {name: (run / name).read_bytes() for name in (*layout.RUN_RESULTS, layout.RUN_JSON)}
+    return {name: (run / name).read_bytes() for name in (*runfiles.RUN_RESULTS, runfiles.RUN_JSON)}
 
 
 def test_a_run_leaves_every_file_and_says_what_it_was(config: RunConfig, tokens: Path, tmp_path: Path):
     run = train(config, tokens, tmp_path)
-    assert sorted(path.name for path in run.iterdir()) == sorted(layout.RUN_FILES)
+    assert sorted(path.name for path in run.iterdir()) == sorted(runfiles.RUN_FILES)
     said = json.loads((run / "run.json").read_text())
     assert said["outcome"] == "finished"
     assert said["config"] == config.model_dump(mode="json")
@@ -106,7 +111,7 @@ def test_sigterm_saves_and_exits(config: RunConfig, tokens: Path, tmp_path: Path
 def test_of_two_trainings_of_one_run_the_second_waits(config: RunConfig, tokens: Path, tmp_path: Path):
     both = [subprocess.Popen(command(config, tokens, tmp_path), stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(layout.RUN_FILES)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(runfiles.RUN_FILES)
 
 
 def test_a_batch_in_parts_trains_the_same_but_for_rounding(config: RunConfig, tokens: Path, tmp_path: Path):

@@ -22,7 +22,7 @@ rule train:
     input:
         ancient(targets.needed_to_train),
     output:
-        expand("runs/{{scale}}/{{name}}/{file}", file=layout.RUN_FILES),
+        expand("runs/{{scale}}/{{name}}/{file}", file=runfiles.RUN_FILES),
     log:
         "logs/{scale}/{name}.log",
     benchmark:

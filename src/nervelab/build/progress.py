@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from nervelab import layout
+from nervelab import layout, runfiles
 from nervelab.study.targets import Targets
 
 
@@ -57,20 +57,23 @@ class View:
         """Look again and show what changed."""
         now = self.look()
         for name in sorted(now.finished - self.before.finished):
-            self.console.print(f"trained {name} ({len(now.finished)} of {len(self.steps)}{self._left(now)})")
+            self._say(f"trained {name} ({len(now.finished)} of {len(self.steps)}{self._left(now)})")
         if now.stage != self.before.stage:
-            self.console.print(now.stage)
+            self._say(now.stage)
         self.before = now
         if self.live:
             self.overall.update(self.task, completed=len(now.finished), left=self._left(now).removeprefix(", "))
             lines = [Text(f"  {name}: step {step} of {steps}") for name, (step, steps) in sorted(now.running.items())]
             self.live.update(Group(Text(now.stage), self.overall, *lines))
 
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
     def look(self) -> Snapshot:
         """Read the state from the disk."""
         names = self.targets.run_names
         folders = {run.name: run.folder for run in self.targets.project.runs}
-        finished = frozenset(name for name in names if (folders[name] / layout.RUN_JSON).exists())
+        finished = frozenset(name for name in names if (folders[name] / runfiles.RUN_JSON).exists())
         running = {}
         for name in names:
             progress = layout.CHECKPOINTS / name / "progress.json"

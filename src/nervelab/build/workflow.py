@@ -46,7 +46,7 @@ def build(target: str, scale: str | None, console: Console) -> None:
         raise NervelabError(_reason(said))
     if "Nothing to be done" in said:
         console.print("nothing to be done: everything that params.yaml asks for is there")
-    elif target == "all" and scale is None and Path("dvc.lock").exists():
+    elif target == "all" and scale is None and Path("dvc.lock").exists() and "DVC_STAGE" not in os.environ:
         console.print("`dvc commit` records this build in dvc.lock")
     if target == "all":
         console.print(f"open {targets.results / 'index.html'}")

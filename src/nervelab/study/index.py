@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout
+from nervelab import layout, runfiles
+from nervelab.data.folders import MANIFEST
 from nervelab.files import read_json, sha256, write_json
 from nervelab.study.runs import Project
 
@@ -23,7 +24,7 @@ def write_index(project: Project, path: Path) -> None:
             "settings": run.settings,
             "off_base": list(run.off_base),
             "tokens": run.tokens.id,
-            "run_json_sha256": sha256(run.folder / layout.RUN_JSON),
+            "run_json_sha256": sha256(run.folder / runfiles.RUN_JSON),
         }
         for run in project.runs
     ]
@@ -33,6 +34,6 @@ def write_index(project: Project, path: Path) -> None:
 
 def _described(tokens_id: str, corpus_id: str) -> dict[str, Any]:
     remedy = "delete its folder and run make again."
-    corpus = read_json(layout.CORPORA / corpus_id / layout.MANIFEST, remedy)
-    tokens = read_json(layout.TOKENS / tokens_id / layout.MANIFEST, remedy)
+    corpus = read_json(layout.CORPORA / corpus_id / MANIFEST, remedy)
+    tokens = read_json(layout.TOKENS / tokens_id / MANIFEST, remedy)
     return {"corpus": corpus, "tokens": tokens}

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout
+from nervelab import layout, runfiles
+from nervelab.data.folders import MANIFEST
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
 from nervelab.study.fingerprint import fingerprint
@@ -67,17 +68,17 @@ class Targets:
     @property
     def to_train(self) -> list[Run]:
         """The wanted runs of which a file is missing."""
-        return [run for run in self.project.runs if not _complete(run.folder, layout.RUN_FILES)]
+        return [run for run in self.project.runs if not _complete(run.folder, runfiles.RUN_FILES)]
 
     @property
     def run_jsons(self) -> list[Path]:
         """The run.json of every wanted run."""
-        return [run.folder / layout.RUN_JSON for run in self.project.runs]
+        return [run.folder / runfiles.RUN_JSON for run in self.project.runs]
 
     @property
     def run_files(self) -> list[str]:
         """Every file of every wanted run: a run of which one is deleted is trained again."""
-        return [str(run.folder / file) for run in self.project.runs for file in layout.RUN_FILES]
+        return [str(run.folder / file) for run in self.project.runs for file in runfiles.RUN_FILES]
 
     @property
     def corpus_files(self) -> list[str]:
@@ -106,11 +107,11 @@ class Targets:
             raise NervelabError(
                 f"params.yaml asks for no tokens with the id {wildcards.id}: `nervelab runs` lists what it asks for."
             )
-        return [str(layout.CORPORA / tokens.corpus.id / layout.MANIFEST)]
+        return [str(layout.CORPORA / tokens.corpus.id / MANIFEST)]
 
     def needed_to_train(self, wildcards: Any) -> list[str]:
         """What has to be there before a run is trained: its plan and the manifest of its tokens."""
-        if _complete(layout.run_folder(wildcards.scale, wildcards.name), layout.RUN_FILES):
+        if _complete(layout.run_folder(wildcards.scale, wildcards.name), runfiles.RUN_FILES):
             return []
         plan = layout.plan_path(wildcards.name)
         if wildcards.name in self.run_names:
@@ -121,7 +122,7 @@ class Targets:
             raise NervelabError(
                 f"params.yaml asks for no run named {wildcards.name}: `nervelab runs` lists what it asks for."
             )
-        return [str(plan), str(layout.TOKENS / id / layout.MANIFEST)]
+        return [str(plan), str(layout.TOKENS / id / MANIFEST)]
 
     @cached_property
     def stages(self) -> dict[str, Stamp]:
@@ -161,10 +162,10 @@ class Targets:
             NervelabError: names the file and the remedy.
         """
         for run in self.project.runs:
-            recorded = run.folder / layout.RUN_JSON
+            recorded = run.folder / runfiles.RUN_JSON
             if recorded.exists():
                 sizes = read_json(recorded, REMEDY)["bytes"]
-                for file in layout.RUN_FILES:
+                for file in runfiles.RUN_FILES:
                     _refuse_wrong_size(run.folder / file, sizes.get(file))
 
 

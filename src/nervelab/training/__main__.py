@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nervelab import layout
+from nervelab import runfiles
 from nervelab.data.batches import TokenStore
 from nervelab.errors import NervelabError
 from nervelab.training.artefacts import environment, unshared, write_run
@@ -41,7 +41,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
     plan = json.loads(execution.plan.read_text())
     config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
     with sole_owner(execution.checkpoints):
-        done = execution.out / layout.RUN_JSON
+        done = execution.out / runfiles.RUN_JSON
         if done.exists():  # another training of this run ended while this one waited for the lock
             clear(execution.checkpoints)
             return json.loads(done.read_text())["outcome"]

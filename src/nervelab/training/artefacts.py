@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from safetensors.torch import save
 
-from nervelab import layout
+from nervelab import runfiles
 from nervelab.files import sha256, write_bytes, write_json, write_with
 
 KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
@@ -70,15 +70,15 @@ def write_run(
 ) -> None:
     """Write every file of a finished run, run.json last: a folder without it is not a run."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / layout.RUN_JSON).unlink(missing_ok=True)
+    (out / runfiles.RUN_JSON).unlink(missing_ok=True)
     for table in SCHEMAS:
         frame = rows.frame(table)
         write_with(out / f"{table}.parquet", frame.write_parquet)
     write_bytes(out / "model.safetensors", save({name: each.contiguous().cpu() for name, each in weights.items()}))
     write_json(out / "environment.json", environment)
-    files = {name: sha256(out / name) for name in layout.RUN_RESULTS}
-    sizes = {name: (out / name).stat().st_size for name in layout.RUN_RESULTS}
-    write_json(out / layout.RUN_JSON, {**summary, "files": files, "bytes": sizes})
+    files = {name: sha256(out / name) for name in runfiles.RUN_RESULTS}
+    sizes = {name: (out / name).stat().st_size for name in runfiles.RUN_RESULTS}
+    write_json(out / runfiles.RUN_JSON, {**summary, "files": files, "bytes": sizes})
 
 
 def unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -1,4 +1,5 @@
 # The study as a DAG. params.yaml says what to make; every name carries what it depends on, so presence is freshness.
+import os
 import sys
 from pathlib import Path
 
@@ -12,13 +13,13 @@ min_version("9.0")
 # Jobs call the `nervelab` of the Python that runs this, activated or not.
 shell.prefix(f"export PATH='{Path(sys.executable).parent}':$PATH; ")
 
-targets = Targets.of(scale=config.get("scale"))
+targets = Targets.of(scale=config.get("scale") or os.environ.get("NERVELAB_SCALE"))
 
 
 wildcard_constraints:
     id="[0-9a-f]{10}",
-    number="[0-9]+",
     scale="[a-z]+",
+    name="[^/]+",
 
 
 localrules:

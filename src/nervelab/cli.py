@@ -116,7 +116,7 @@ def aggregate(stamp: StampOption, scale: ScaleOption = None) -> None:
     runs_json = targets.results / "runs.json"
     written = gather(runs_json, layout.RUNS, targets.aggregates)
     timings = [path.with_name("timing.parquet") for path in targets.run_jsons]
-    write_stamp(stamp, read=[runs_json, *targets.run_jsons, *timings], written=written)
+    write_stamp(stamp, read=[*targets.run_jsons, *timings], written=written)
 
 
 @app.command()
@@ -153,14 +153,27 @@ def report(stamp: StampOption, scale: ScaleOption = None) -> None:
 
 
 @app.command()
-def check(scale: ScaleOption = None) -> None:
-    """Verify every wanted run against its run.json."""
+def check(
+    stage: Annotated[str, typer.Argument(help="data, tokens, or trained (which includes the other two).")] = "trained",
+    scale: ScaleOption = None,
+) -> None:
+    """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.analysis.runs import verify_run
+    from nervelab.data.folders import verify
 
-    runs = Targets.of(scale).project.runs
-    for run in runs:
-        verify_run(run.folder)
-    sys.stdout.write(f"{len(runs)} runs are whole\n")
+    stages = ("data", "tokens", "trained")
+    if stage not in stages:
+        raise NervelabError(f"there is no stage {stage!r} to check: use one of {', '.join(stages)}.")
+    project = Targets.of(scale).project
+    wanted = (
+        [(verify, layout.CORPORA / id) for id in project.corpora],
+        [(verify, layout.TOKENS / id) for id in project.tokens],
+        [(verify_run, run.folder) for run in project.runs],
+    )
+    checks = [each for part in wanted[: stages.index(stage) + 1] for each in part]
+    for verify_folder, folder in checks:
+        verify_folder(folder)
+    sys.stdout.write(f"{len(checks)} folders are whole\n")
 
 
 @app.command()
@@ -197,15 +210,17 @@ def repro(context: typer.Context) -> None:
 @app.command()
 def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False) -> None:
     """List, or remove, the runs, plans and data that no scale of params.yaml asks for."""
+    from nervelab.build.locks import sole_build
     from nervelab.study.prune import size, unwanted
 
-    paths = unwanted()
-    verb = "removed" if yes else "would remove"
-    megabytes = size(paths) / 1e6
-    for path in paths:
-        if yes:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        sys.stdout.write(f"{verb} {path}\n")
+    with sole_build(sys.stderr.write):
+        paths = unwanted()
+        verb = "removed" if yes else "would remove"
+        megabytes = size(paths) / 1e6
+        for path in paths:
+            if yes:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            sys.stdout.write(f"{verb} {path}\n")
     sys.stdout.write(f"{verb} {len(paths)} files and folders, {megabytes:.1f} MB{'' if yes else '; --yes does it'}\n")
 
 

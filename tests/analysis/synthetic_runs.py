@@ -20,8 +20,8 @@ WIDTH = 256
 class Planted:
     """One run: its settings, what the nonlinearity does in it, and how it ended.
 
-    `shift` is added to the pre-activation metric in every cell, `noise` is the standard deviation of a
-    disturbance of the post-activation one, in units of the default shift.
+    `shift` is added to the pre-activation metric in every cell, in the layers `reversed_layers` subtracted; `noise` is
+    the standard deviation of a disturbance of the post-activation one, in units of the default shift.
     """
 
     placement: str = "preln"
@@ -29,17 +29,19 @@ class Planted:
     eval_loss: float = 3.4
     shift: dict[str, float] = field(default_factory=lambda: dict(SHIFT))
     noise: float = 0.05
+    reversed_layers: tuple[int, ...] = ()
     outcome: str = "finished"
     steps: tuple[int, ...] = STEPS
     seed: int = 0
+    off_base: tuple[tuple[str, object], ...] = ()
 
     @property
     def name(self) -> str:
-        return f"decoder-{self.placement}-{self.activation}-4d-adamw-s0-{self.id}"
+        return f"decoder-{self.placement}-{self.activation}-4d-adamw-s{self.seed}-{self.id}"
 
     @property
     def id(self) -> str:
-        return digest([self.placement, self.activation])[:10]
+        return digest([self.placement, self.activation, self.seed, self.off_base])[:10]
 
 
 SHIFT = {"se": 0.6, "pr": 6.0, "eee": -0.05}
@@ -78,14 +80,49 @@ def write_study(root: Path, runs: tuple[Planted, ...] = LAPTOP, *, scale: str = 
 
 def _listed(run: Planted) -> dict:
     settings = {
+        "dataset": "python-packages",
         "model.placement": run.placement,
         "model.activation": run.activation,
         "model.width_multiple": 4,
         "optimiser": "adamw",
-        "seed": 0,
-    }
+        "seed": run.seed,
+    } | dict(run.off_base)
     slug = run.name.removesuffix(f"-{run.id}")
-    return {"name": run.name, "id": run.id, "slug": slug, "studies": ["activation"], "settings": settings}
+    listed = {"name": run.name, "id": run.id, "slug": slug, "studies": ["activation"], "settings": settings}
+    return listed | ({"off_base": [key for key, _ in run.off_base]} if run.off_base else {})
+
+
+def config(run: Planted) -> dict:
+    """A RunConfig at laptop scale."""
+    return {
+        "dataset": {"stands_for": "CodeParrot"},
+        "tokenizer": {"kind": "byte-level-bpe", "vocabulary": 512},
+        "model": {
+            "placement": run.placement,
+            "activation": run.activation,
+            "d_model": WIDTH // 4,
+            "layers": LAYERS,
+            "heads": 4,
+            "context": 64,
+            "width_multiple": 4,
+            "final_norm": True,
+            "biases": ["query-key"],
+            "embedding_dropout": 0.0,
+        },
+        "training": {
+            "steps": 1000,
+            "batch": 8,
+            "warmup": 0.2,
+            "decay": "cosine",
+            "final_lr": 0.1,
+            "clip": 1.0,
+            "precision": "float32",
+            "eval_tokens": 65_536,
+        },
+        "optimiser": {"name": "adamw", "lr": 3e-3, "betas": [0.9, 0.95], "weight_decay": 0.1},
+        "measure": {"source": "probe", "tokens": 4096, "early": [0, 20], "points": 14, "every": None},
+        "seed": run.seed,
+    }
 
 
 def write_run(folder: Path, run: Planted) -> None:
@@ -113,7 +150,7 @@ def write_run(folder: Path, run: Planted) -> None:
     recorded = {
         "name": run.name,
         "id": run.id,
-        "config": {"training": {"steps": 1000}},
+        "config": config(run),
         "parameters": 237_000,
         "outcome": run.outcome,
         "stopped_at": steps[-1],
@@ -137,8 +174,9 @@ def _spectra(run: Planted, steps: tuple[int, ...]) -> pl.DataFrame:
             row = {"step": step, "layer": layer, "group": "all", "estimator": "full"}
             for metric, shift in SHIFT.items():
                 value = pre[metric] * (1 + 0.02 * layer * (metric != "eee"))
+                direction = -1 if layer in run.reversed_layers else 1
                 disturbance = run.noise * abs(shift) * random.standard_normal()
-                row |= {f"{metric}_pre": value, f"{metric}_post": value + run.shift[metric] + disturbance}
+                row |= {f"{metric}_pre": value, f"{metric}_post": value + direction * run.shift[metric] + disturbance}
             row["js"] = 0.08 * np.exp(-((layer - 1) ** 2)) * (0.3 + share)
             row["pr_gain"] = row["pr_post"] / row["pr_pre"]
             row["delta_eee"] = row["eee_post"] - row["eee_pre"]

@@ -1,8 +1,9 @@
+import json
 import math
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, write_study
+from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, config, write_study
 
 from nervelab.analysis.aggregate import aggregate
 from nervelab.errors import NervelabError
@@ -35,6 +36,18 @@ def test_a_setting_that_only_some_runs_have_is_null_elsewhere(tmp_path):
     write_json(runs_json, listing)
     aggregate(runs_json, runs_root, tmp_path / "out")
     assert pl.read_parquet(tmp_path / "out" / "runs.parquet")["optimiser_rank"].to_list() == [None, 0.5]
+
+
+def test_what_differs_from_the_base_is_named_by_column(gather):
+    runs = gather([Planted(), Planted(off_base=(("model.heads", 8), ("training.steps", 500)))]).runs
+    assert runs["off_base"].to_list() == [[], ["heads", "training_steps"]]
+    assert runs["training_steps"].to_list() == [None, 500]
+
+
+def test_the_scale_and_the_whole_config_are_kept(gather):
+    runs = gather(LAPTOP[:1], scale="smoke").runs
+    assert set(runs["scale"]) == {"smoke"}
+    assert json.loads(runs["config"][0]) == config(LAPTOP[0])
 
 
 def test_equal_runs_give_equal_bytes(tmp_path):

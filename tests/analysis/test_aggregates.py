@@ -26,6 +26,30 @@ def test_an_ambiguous_lookup_is_a_defect(gather):
         twice.find()
 
 
+def test_of_several_seeds_the_lowest_is_found(gather):
+    aggregates = gather([Planted(seed=2), Planted(seed=1), Planted(activation="relu")])
+    assert aggregates.find().row["seed"] == 1
+    assert aggregates.find(seed=2).row["seed"] == 2
+
+
+@pytest.mark.parametrize("axis", [("training.steps", 500), ("dataset", "other"), ("model.heads", 8)])
+def test_a_run_off_its_base_does_not_stand_in_for_it(gather, axis):
+    key, value = axis
+    base, other = Planted(), Planted(off_base=(axis,))
+    aggregates = gather([other, base])
+    assert aggregates.find().row["name"] == base.name
+    assert aggregates.find(**{key.removeprefix("model.").replace(".", "_"): value}).row["name"] == other.name
+
+
+def test_only_runs_off_the_base_is_none(gather):
+    assert gather([Planted(off_base=(("training.steps", 500),))]).find() is None
+
+
+def test_what_the_baseline_names_may_be_off_the_base(gather):
+    run = Planted(placement="postln", off_base=(("model.placement", "postln"),))
+    assert gather([run]).find(placement="postln").row["name"] == run.name
+
+
 def test_a_baseline_setting_that_no_run_records_is_a_defect(gather):
     one = gather()
     bare = Aggregates(runs=one.runs.drop("optimiser"), spectra=one.spectra, history=one.history)

@@ -1,9 +1,10 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from nervelab.analysis.bootstrap import MINIMUM, block_length, interval, mean_interval, resample
+from nervelab.analysis.bootstrap import MINIMUM, block_length, interval, mean_interval, resample, resampled_means
 from nervelab.study.decisions import Analysis
 
 
@@ -28,6 +29,45 @@ def test_an_interval_is_made_of_quantiles_and_skips_the_undefined(settings):
     assert interval(values, settings) == pytest.approx((2.5, 97.5))
 
 
+@pytest.mark.parametrize("checkpoints", [9, 10])  # blocks that fit, and a last one that is cut
+def test_means_are_those_of_every_resample(checkpoints):
+    values = np.random.default_rng(3).standard_normal(checkpoints)
+    length = block_length(checkpoints)
+    starts = itertools.product(range(checkpoints), repeat=math.ceil(checkpoints / length))
+    drawn = [[(start + k) % checkpoints for start in each for k in range(length)][:checkpoints] for each in starts]
+    every = np.sort(values[np.array(drawn)].mean(axis=1))
+    means, shares = resampled_means(values)
+    assert shares.sum() == pytest.approx(1)
+    for level in (0.025, 0.3, 0.9751):
+        found = means[np.searchsorted(np.cumsum(shares), level)]
+        assert found == pytest.approx(np.quantile(every, level, method="inverted_cdf"), abs=1e-4)
+
+
+def test_means_are_those_that_drawn_resamples_tend_to(settings):
+    values = np.random.default_rng(4).standard_normal(12)
+    drawn = resample(values[:, None], settings.model_copy(update={"bootstrap": 4000})).mean(axis=(1, 2))
+    means, shares = resampled_means(values)
+    assert (means * shares).sum() == pytest.approx(values.mean(), abs=1e-4)
+    spread = math.sqrt((means**2 * shares).sum() - values.mean() ** 2)
+    assert spread == pytest.approx(drawn.std(), rel=0.05)
+
+
+def test_the_interval_of_a_mean_depends_on_no_draw(settings):
+    values = np.random.default_rng(5).standard_normal(12)
+    other = settings.model_copy(update={"seed": 1, "bootstrap": 100})
+    assert mean_interval(values, settings) == mean_interval(values, other)
+
+
+def test_the_interval_of_the_mirrored_series_is_mirrored(settings):
+    values = np.random.default_rng(6).standard_normal(12)
+    low, high = mean_interval(values, settings)
+    assert mean_interval(-values, settings) == pytest.approx((-high, -low), abs=1e-3)
+
+
+def test_a_constant_series_has_an_interval_without_width(settings):
+    assert mean_interval(np.full(12, 0.25), settings) == (0.25, 0.25)
+
+
 def test_too_few_checkpoints_have_no_interval(settings):
     assert mean_interval(np.ones(MINIMUM - 1), settings) is None
 
@@ -39,8 +79,9 @@ def test_the_interval_scales_with_the_data(settings):
     assert mean_interval(10 * values + 3, settings) == pytest.approx((10 * low + 3, 10 * high + 3))
 
 
+@pytest.mark.parametrize("checkpoints", [12, 16])
 @pytest.mark.parametrize("persistence", [0.0, 0.5])
-def test_coverage_of_the_mean_of_a_correlated_series(persistence):
+def test_coverage_of_the_mean_of_a_correlated_series(persistence, checkpoints):
     """An autoregressive series with mean 0 has 0 inside a 90 % interval about as often as it says."""
     trials, hits = 200, 0
     for trial in range(trials):
@@ -48,8 +89,8 @@ def test_coverage_of_the_mean_of_a_correlated_series(persistence):
         series = [0.0]
         for shock in shocks:
             series.append(persistence * series[-1] + shock)
-        settings = Analysis(window_start=0, confidence=0.9, bootstrap=200, seed=trial)
-        low, high = mean_interval(np.array(series[-16:]), settings)
+        settings = Analysis(window_start=0, confidence=0.9, bootstrap=100, seed=0)
+        low, high = mean_interval(np.array(series[-checkpoints:]), settings)
         hits += low <= 0 <= high
     margin = 3 * math.sqrt(0.9 * 0.1 / trials)
     assert hits / trials > 0.9 - margin

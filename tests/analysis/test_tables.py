@@ -7,6 +7,7 @@ from synthetic_runs import LAPTOP
 from nervelab.analysis.tables.correlations import CORRELATIONS
 from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.registry import TABLES
+from nervelab.analysis.tables.settings import SETTINGS
 
 # As printed in the paper's Table 2.
 _PRINTED = {
@@ -68,6 +69,46 @@ def test_correlations_of_an_absent_and_of_a_failed_run_are_empty(gather, setting
     table = CORRELATIONS.build(gather([replace(LAPTOP[0], outcome="diverged")]), settings)
     assert table["pearson"].null_count() == table.height
     assert set(table["state"]) == {"diverged at step 429", "not run at this scale"}
+
+
+def _ranks(gather, settings, *losses, scale="laptop"):
+    runs = [replace(run, eval_loss=loss) for run, loss in zip((LAPTOP[0], LAPTOP[1], LAPTOP[5]), losses, strict=True)]
+    frame = PERPLEXITY.build(gather(runs, scale=scale), settings)
+    return frame["measured_rank"].drop_nulls().to_list(), PERPLEXITY.remark(frame, scale)
+
+
+def test_losses_within_the_noise_share_a_rank(gather, settings):
+    ranks, remark = _ranks(gather, settings, 3.40, 3.38, 3.50)
+    assert ranks == [1, 1, 3]
+    assert "3 pairwise orders: 2 found here, 1 tied, 0 inverted." in remark
+    assert "two seeds of one model differed by 0.003 to 0.03 nats" in remark
+
+
+def test_an_inverted_order_is_named(gather, settings):
+    ranks, remark = _ranks(gather, settings, 3.60, 3.38, 3.50)
+    assert ranks == [3, 1, 2]
+    assert "1 found here, 0 tied, 2 inverted: PreLN ReLU below PreLN GELU by 0.220 nats" in remark
+
+
+def test_at_another_scale_the_noise_is_not_known(gather, settings):
+    ranks, remark = _ranks(gather, settings, 3.40, 3.38, 3.50, scale="paper")
+    assert ranks == [2, 1, 3]
+    assert "is not known at this scale" in remark
+
+
+def test_rows_that_no_study_has_are_told_from_rows_not_run(gather, settings):
+    states = dict(PERPLEXITY.build(gather([LAPTOP[0]]), settings).select("architecture", "state").iter_rows())
+    assert states["PreLN ReLU"] == "not run at this scale"
+    assert states["norm-free, weight norm in the FFN"] == "not in this study"
+
+
+def test_settings_stand_beside_the_papers(gather, settings):
+    rows = {row["setting"]: (row["paper"], row["here"]) for row in SETTINGS.build(gather(), settings).to_dicts()}
+    assert rows["model width d"] == ("768", "64")
+    assert rows["FFN hidden width"] == ("D = 4d = 3072", "D = 4d = 256")
+    assert rows["tokens seen"][1] == "512\u202f000"
+    assert rows["schedule"][1] == "20\u202f% warm-up, cosine to 10\u202f%; clip 1"
+    assert rows["data"] == ("CodeParrot", "python-packages, a stand-in for CodeParrot")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)

@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, write_study
 
 from nervelab.analysis.aggregate import aggregate
 from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.correlations import with_eval_loss
+from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.report.figures.figure import STYLE
 from nervelab.report.figures.registry import FIGURES
 
@@ -36,6 +37,7 @@ def test_lines_are_means_and_bars_standard_deviations_over_layers(draw):
     for container, site in zip(panel.containers, ("pre", "post"), strict=True):
         line, _, (bars,) = container.lines
         values_SL = run.grid(f"se_{site}").values_SL
+        assert line.get_marker() == {"pre": "o", "post": "s"}[site]
         np.testing.assert_allclose(line.get_ydata(), values_SL.mean(axis=1))
         lengths = [segment[1, 1] - segment[0, 1] for segment in bars.get_segments()]
         np.testing.assert_allclose(lengths, 2 * values_SL.std(axis=1))
@@ -43,21 +45,22 @@ def test_lines_are_means_and_bars_standard_deviations_over_layers(draw):
 
 def test_titles_give_r_over_the_window(draw, settings):
     canvas, run = draw(LAPTOP[0])
-    r = with_eval_loss(run, "eee_post", settings, whole=False).pearson
+    r, whole = (pearson(pairs_with_eval_loss(run, "eee_post", settings, whole=whole)) for whole in (False, True))
     title = next(title for title in _titles(canvas) if title.startswith("Eigenvalue early enrichment"))
-    assert f"= {r:+.2f}" in title
+    assert f"= {r:+.3f}" in title.splitlines()[1]
+    assert f"= {whole:+.3f}".replace("-", "−") in title.splitlines()[2]
 
 
 def test_eval_loss_has_its_own_axis(draw):
     canvas, run = draw(LAPTOP[0])
-    losses = [axes.lines[0].get_ydata() for axes in canvas.axes if axes.get_ylabel() == "eval loss (nats)"]
+    losses = [axes.lines[0].get_ydata() for axes in canvas.axes if axes.get_ylabel() == "probe eval loss (nats)"]
     assert len(losses) == 3
     np.testing.assert_array_equal(losses[0], run.history["eval_loss"].to_numpy())
 
 
 def test_a_failed_run_is_marked_and_has_no_r(draw):
     canvas, _ = draw(replace(LAPTOP[0], outcome="stuck"))
-    assert canvas.get_suptitle() == "This run is stuck at step 429: not a trained network"
+    assert canvas.get_suptitle().startswith("This run is stuck at step 429: not a trained network")
     assert "none" in _titles(canvas)[0]
 
 
@@ -70,3 +73,27 @@ def test_an_absent_run_is_said_to_be_absent(draw):
 def test_one_measured_step_draws_no_contours(draw):
     canvas, _ = draw(replace(LAPTOP[0], steps=(0,)))
     assert any("too few measured cells" in text.get_text() for axes in canvas.axes for text in axes.texts)
+
+
+def test_a_picture_says_what_it_shows_of(draw):
+    canvas, _ = draw(LAPTOP[0])
+    for fact in ("NerVE, Figure 1", "PreLN GELU", "D = 256", "python-packages", "laptop scale"):
+        assert fact in canvas.get_suptitle()
+
+
+def _colour_limits(canvas):
+    contours = next(axes for axes in canvas.axes if axes.get_ylabel() == "layer").collections[0]
+    return contours.get_clim()
+
+
+def test_one_colour_means_the_same_in_both_figures(tmp_path, settings):
+    runs_json, runs_root = write_study(tmp_path, LAPTOP[:2])
+    aggregate(runs_json, runs_root, tmp_path / "aggregates")
+    one = Aggregates.read(tmp_path / "aggregates")
+    is_relu = pl.col("name") == LAPTOP[1].name
+    raised = one.spectra.with_columns(js=pl.when(is_relu).then(2 * pl.col("js")).otherwise("js"))
+    both = Aggregates(runs=one.runs, spectra=raised, history=one.history)
+    with mpl.rc_context(STYLE):
+        first, third = (_colour_limits(figure.draw(both, settings)) for figure in FIGURES)
+    assert first == third
+    assert first[1] >= raised.filter(is_relu)["js"].max() > 1.5 * raised.filter(~is_relu)["js"].max()

@@ -19,6 +19,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Projec
         if not (base / "template" / "ready").exists():
             project = create(folder)
             project.run("dvc repro")
+            assert {run["outcome"] for run in project.runs().values()} == {"finished"}
             project.commit("the results")
             project.run("dvc push")
             (base / "template" / "ready").touch()

@@ -119,6 +119,38 @@ def test_a_truncated_file_of_a_run_is_refused_by_name_by_both(built: Project):
     assert (built.folder / "dvc.lock").read_bytes() == lock
 
 
+def test_damaged_tokens_are_refused_by_name(built: Project):
+    path = next((built.folder / "data" / "tokens").glob("*/train.bin"))
+    path.write_bytes(path.read_bytes()[:100])
+    shown = path.relative_to(built.folder).as_posix()
+    lock = (built.folder / "dvc.lock").read_bytes()
+    for command in ("nervelab check tokens", "dvc repro"):
+        assert shown in built.run(command, fails=True), command
+    assert (built.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_a_second_study_that_shares_its_runs_changes_only_the_index_and_what_reads_it(built: Project):
+    before = built.run_times()
+    built.edit(
+        "params.yaml",
+        "studies:\n",
+        "studies:\n  again:\n    question: Again?\n    base: tiny\n    seeds: [0]\n"
+        "    axes: [{model.activation: [gelu]}]\n",
+    )
+    assert not built.snakemake_is_clean()
+    built.run("snakemake")
+    assert built.run_times() == before
+    assert '"again"' in (built.folder / "results" / "runs.json").read_text()
+    assert built.snakemake_is_clean()
+
+
+def test_code_that_only_the_data_package_holds_is_seen_by_both(built: Project):
+    path = built.folder / "src" / "nervelab" / "data" / "batches.py"
+    path.write_text(path.read_text() + "\n_ADDED = 1\n")
+    assert built.jobs("train") == 4
+    assert not built.dvc_is_clean()
+
+
 def test_a_changed_byte_in_a_run_is_refused_by_name(built: Project):
     path = next((built.folder / "runs" / "laptop").glob("*/model.safetensors"))
     content = bytearray(path.read_bytes())
@@ -166,7 +198,7 @@ def test_dvc_refuses_to_delete_runs_that_only_snakemake_knows(built: Project):
 
 
 def test_dvc_metrics_params_and_plots_work(built: Project):
-    built.edit("params.yaml", "lr: 3.0e-3", "lr: 1.0e-3")
+    built.edit("params.yaml", "lr: 3.0e-2", "lr: 1.0e-2")
     built.run("dvc repro")
     assert "eval_loss.decoder-preln-gelu-4d-adamw-s0" in built.run("dvc metrics diff")
     assert "bases.tiny.laptop.optimisers.adamw.lr" in built.run("dvc params diff")
@@ -174,10 +206,19 @@ def test_dvc_metrics_params_and_plots_work(built: Project):
     assert "report" in built.run("dvc dag")
 
 
+def test_dvc_experiments_work(built: Project):
+    before = built.run_times()
+    built.run("dvc exp run -S analysis.window_start=0.25")
+    assert built.run_times() == before
+    assert "analysis.window_start" in built.run("dvc exp show --csv").splitlines()[0]
+
+
 def test_two_scales_named_and_unnamed_are_two_results(built: Project):
     built.run("snakemake --config scale=laptop")
     assert (built.folder / "results" / "laptop" / "report.md").exists()
     assert len(built.run_times()) == 4
+    shutil.rmtree(built.folder / "results" / "laptop")
+    assert built.snakemake_is_clean()
 
 
 def test_prune_removes_what_params_no_longer_ask_for(built: Project):

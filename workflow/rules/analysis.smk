@@ -20,6 +20,7 @@ rule analysed:
 rule index:
     input:
         ancient(targets.run_files),
+        ancient(targets.data_files),
     output:
         targets.stamps["index"],
     log:

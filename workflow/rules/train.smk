@@ -31,6 +31,7 @@ rule train:
     resources:
         runtime=2880,
         mem_mb=4000,
+        gpu=int(str(config.get("device", "cpu")).startswith("cuda")),
     params:
         device=config.get("device", "cpu"),
         accumulation=config.get("accumulation", 1),

@@ -10,10 +10,12 @@ import polars as pl
 
 from nervelab.analysis.runs import TIMING, RunFolder, open_run
 from nervelab.errors import NervelabError
-from nervelab.files import read_json, write_with
+from nervelab.files import canonical_json, read_json, write_with
 
-_IDENTITY = ("name", "id", "studies")
+_IDENTITY = {"scale": pl.String, "name": pl.String, "id": pl.String, "studies": pl.List(pl.String)}
 _RESULTS = {
+    "off_base": pl.List(pl.String),
+    "config": pl.String,
     "parameters": pl.Int64,
     "outcome": pl.String,
     "stopped_at": pl.Int64,
@@ -28,7 +30,8 @@ _RESULTS = {
 def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     """Verify every listed run and gather all of them into four tables below `out_dir`.
 
-    runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns.
+    runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns; `off_base` names
+    those of them in which the run differs from its study's base, `config` is its whole RunConfig as JSON.
     spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet does
     too, and is the only one of the four that may differ between two executions of the same runs.
 
@@ -47,7 +50,7 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     if not listing["runs"]:
         raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
     folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
-    gathered = {"runs.parquet": _runs(folders)}
+    gathered = {"runs.parquet": _runs(folders, listing["scale"])}
     for file in ("spectra.parquet", "history.parquet", TIMING):
         gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
     for file, table in gathered.items():
@@ -55,29 +58,35 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     return [out_dir / file for file in gathered]
 
 
-def _runs(folders: list[RunFolder]) -> pl.DataFrame:
+def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     settings = [_columns(folder.listed["settings"]) for folder in folders]
     names = sorted({name for columns in settings for name in columns})
     # Different types under one name (8 and "all") would be a defect of the study, and polars says so.
     rows = [
-        {"name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
+        {"scale": scale, "name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
         | {name: columns.get(name) for name in names}
+        | {"off_base": [_column(key) for key in folder.listed.get("off_base", [])]}
         | _results(folder.recorded)
         for folder, columns in zip(folders, settings, strict=True)
     ]
     order = [*_IDENTITY, *names, *_RESULTS]
-    return pl.DataFrame(rows, schema_overrides=_RESULTS, infer_schema_length=None).select(order)
+    return pl.DataFrame(rows, schema_overrides=_IDENTITY | _RESULTS, infer_schema_length=None).select(order)
+
+
+def _column(key: str) -> str:
+    """A setting as a column's name: model.width_multiple -> width_multiple, optimiser.lr -> optimiser_lr."""
+    return key.removeprefix("model.").replace(".", "_")
 
 
 def _columns(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as column names: model.width_multiple -> width_multiple, optimiser.lr -> optimiser_lr."""
-    return {key.removeprefix("model.").replace(".", "_"): value for key, value in settings.items()}
+    return {_column(key): value for key, value in settings.items()}
 
 
 def _results(recorded: dict[str, Any]) -> dict[str, Any]:
     final = recorded["final"]
     loss = final["eval_loss"]
     return {
+        "config": canonical_json(recorded["config"]),
         "parameters": recorded["parameters"],
         "outcome": recorded["outcome"],
         "stopped_at": recorded["stopped_at"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,9 @@ BASELINE: dict[str, Any] = {
     "activation": "gelu",
     "width_multiple": 4,
     "optimiser": "adamw",
-    "seed": 0,
 }
+SEEDS = "Of several seeds of one run the lowest is shown."
+"""What `Aggregates.find` takes, said to readers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Run:
     def failed(self) -> bool:
         """Whether training diverged or got stuck, so that its spectra are not those of a trained network."""
         return self.row["outcome"] != "finished"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its whole RunConfig."""
+        return json.loads(self.row["config"])
+
+    @property
+    def width(self) -> int:
+        """D, the hidden width of its FFNs."""
+        return self.config["model"]["width_multiple"] * self.config["model"]["d_model"]
 
     @property
     def state(self) -> str:
@@ -89,12 +101,19 @@ class Aggregates:
         """
         return cls(*(read_table(folder / f"{name}.parquet") for name in ("runs", "spectra", "history")))
 
+    @property
+    def scale(self) -> str:
+        """The scale that all of these runs were trained at."""
+        return self.runs["scale"][0]
+
     def find(self, **settings: Any) -> Run | None:
         """The run with these settings, otherwise the `BASELINE`; None if this scale does not train it.
 
+        Runs that differ from their study's base in a setting that neither names are not considered: a longer
+        training does not stand in for the base's. Of several seeds the lowest is taken.
+
         Raises:
-            ValueError: several runs match, and the lookup (or `BASELINE`) must name the setting that tells
-                them apart; or a setting of `BASELINE` is not among the columns.
+            ValueError: several runs match, or `BASELINE` names what is not among the columns: a defect.
         """
         wanted = BASELINE | settings
         unknown = set(wanted) - set(self.runs.columns)
@@ -102,10 +121,13 @@ class Aggregates:
             raise ValueError(f"runs.parquet lacks the setting {', '.join(sorted(unknown))}, which the baseline names")
         if unknown:
             return None
-        found = self.runs.filter(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items()))
-        if found.height > 1:
-            raise ValueError(f"several runs match {wanted}: {found['name'].to_list()}")
-        return self._run(found.row(0, named=True)) if found.height else None
+        matching = self.runs.filter(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items()))
+        rows = [row for row in matching.iter_rows(named=True) if set(row["off_base"]) <= {*wanted, "seed"}]
+        lowest = min((row["seed"] for row in rows), default=None)
+        found = [row for row in rows if row["seed"] == lowest]
+        if len(found) > 1:
+            raise ValueError(f"several runs match {wanted}: {[row['name'] for row in found]}")
+        return self._run(found[0]) if found else None
 
     def _run(self, row: dict[str, Any]) -> Run:
         unmeasured = pl.DataFrame(schema=self.spectra.schema)

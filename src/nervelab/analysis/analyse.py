@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,22 @@ from nervelab.analysis.tables.registry import TABLES
 from nervelab.files import write_bytes, write_json
 from nervelab.study.decisions import Analysis
 
-_EFFECT_SCHEMA = {
-    name: pl.Float64 if name in {"value", "low", "high", "relative", "agreeing"} else pl.String
-    for name in Effect.__dataclass_fields__
+_NUMBERS = dict.fromkeys(("value", "low", "high", "relative", "agreeing", "untrained"), pl.Float64)
+_COUNTS = dict.fromkeys(("n_checkpoints", "n_layers", "n_seeds"), pl.Int64)
+_EFFECT_SCHEMA = {name: (_NUMBERS | _COUNTS).get(name, pl.String) for name in Effect.__dataclass_fields__}
+FINDINGS_SCHEMA = {
+    **dict.fromkeys(("scale", "id", "section", "verdict", "reason", "claim"), pl.String),
+    "confidence": pl.Float64,
+    **_EFFECT_SCHEMA,
 }
-FINDINGS_SCHEMA = dict.fromkeys(("id", "section", "verdict", "reason", "claim"), pl.String) | _EFFECT_SCHEMA
-"""Columns of results/findings.csv: one row an effect, the finding's own columns repeated."""
+"""Columns of results/findings.csv: one row an effect, the finding's own columns repeated; `layers` joined by ";"."""
 
 
 def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Path]:
     """Write tables/<id>.csv for every registered table, findings.csv and metrics.json below `out_dir`.
 
-    metrics.json holds the eval loss of each run, by its slug, and the effects of each finding: the numbers that two
-    versions of a study are compared by.
+    metrics.json holds the final eval loss of each run, by its slug (by its name where runs share a slug), and the
+    effects of each finding: the numbers that two versions of a study are compared by.
 
     Returns:
         The files written.
@@ -37,30 +41,38 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     """
     aggregates = Aggregates.read(aggregates_dir)
     verdicts = {finding: finding.decide(aggregates, settings) for finding in FINDINGS}
-    rows = [row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
-    frames = {f"tables/{table.id}.csv": table.build(aggregates, settings) for table in TABLES}
+    known = {"scale": aggregates.scale, "confidence": settings.confidence}
+    rows = [known | row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
+    scale = pl.lit(aggregates.scale).alias("scale")
+    frames = {f"tables/{table.id}.csv": table.build(aggregates, settings).select(scale, pl.all()) for table in TABLES}
     frames["findings.csv"] = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())
-    write_json(out_dir / "metrics.json", {"eval_loss": _losses(aggregates), "effects": _effects(rows)})
+    metrics = {"scale": aggregates.scale, "eval_loss": _losses(aggregates), "effects": _effects(rows)}
+    write_json(out_dir / "metrics.json", metrics)
     return [out_dir / file for file in (*frames, "metrics.json")]
 
 
 def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:
     own = {
         "id": finding.id,
-        "section": finding.section,
+        "section": finding.rule.section,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "claim": finding.claim,
     }
-    return [own | asdict(effect) for effect in verdict.effects]
+    return [
+        own | asdict(effect) | {"layers": ";".join(repr(value) for value in effect.layers)}
+        for effect in verdict.effects
+    ]
 
 
 def _losses(aggregates: Aggregates) -> dict[str, float]:
     known = aggregates.runs.filter(pl.col("eval_loss").is_not_null())
-    slugs = (name.removesuffix(f"-{id}") for name, id in known.select("name", "id").iter_rows())
-    return dict(zip(slugs, known["eval_loss"], strict=True))
+    slugs = [name.removesuffix(f"-{id}") for name, id in known.select("name", "id").iter_rows()]
+    shared = {slug for slug, times in Counter(slugs).items() if times > 1}
+    keys = [name if slug in shared else slug for name, slug in zip(known["name"], slugs, strict=True)]
+    return dict(zip(keys, known["eval_loss"], strict=True))
 
 
 def _effects(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -1,8 +1,8 @@
 """Correlation of a layer-mean metric with eval loss over one run's checkpoints (NerVE, section 3.5).
 
 The paper does not say which checkpoints it takes. Participation ratio starts high on random embeddings,
-collapses and grows again, so the first checkpoints can turn a sign; the window is therefore fixed in advance,
-by a share of the training steps, and the whole run is shown beside it.
+collapses and grows again, so the first checkpoints can turn a sign; checkpoints therefore count from a share of
+the training steps on, one share for all runs, and the whole run is shown beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from nervelab.analysis.aggregates import Run
-from nervelab.analysis.bootstrap import MINIMUM, interval, resample
+from nervelab.analysis.bootstrap import MINIMUM, interval, resample, widening
 from nervelab.study.decisions import Analysis
 
 
@@ -21,8 +21,8 @@ from nervelab.study.decisions import Analysis
 class Correlation:
     """Pearson's and Spearman's r over some checkpoints, each with its interval.
 
-    None where it is undefined (a failed run, fewer than three checkpoints, no variation) or where there are
-    too few checkpoints for an interval.
+    None where it is undefined (a failed run, fewer than three checkpoints, no variation), and for an interval
+    where there are too few checkpoints or where it has no width (ranks that agree in every resample).
     """
 
     checkpoints: int | None = None
@@ -37,43 +37,59 @@ def window_start_step(run: Run, settings: Analysis) -> float:
     return settings.window_start * run.row["steps"]
 
 
-def with_eval_loss(run: Run, metric: str, settings: Analysis, *, whole: bool) -> Correlation:
-    """Correlate the mean over layers of `metric` with eval loss at the same step.
+def pairs_with_eval_loss(run: Run, metric: str, settings: Analysis, *, whole: bool) -> np.ndarray:
+    """The mean over layers of `metric` and the eval loss at the same step, shape [S, 2].
 
     Args:
         run: the training; of a failed one nothing is taken, its spectra are not those of a trained network.
         metric: a column of spectra.parquet.
-        settings: the window, and how intervals are drawn.
+        settings: the window.
         whole: take every measured step instead of those from the window's start on.
     """
     if run.failed:
-        return Correlation()
+        return np.empty((0, 2))
     grid = run.grid(metric)
     pairs_S2 = np.column_stack([grid.values_SL.mean(axis=1), run.eval_loss_at(grid.steps_S)])
     start = 0 if whole else window_start_step(run, settings)
-    pairs_S2 = pairs_S2[(grid.steps_S >= start) & np.isfinite(pairs_S2).all(axis=1)]
-    if len(pairs_S2) < 3:
-        return Correlation(checkpoints=len(pairs_S2))
-    return correlate(pairs_S2, settings)
+    return pairs_S2[(grid.steps_S >= start) & np.isfinite(pairs_S2).all(axis=1)]
 
 
 def correlate(pairs_S2: np.ndarray, settings: Analysis) -> Correlation:
     """Both correlations of the two columns, with block-bootstrap intervals over the rows."""
-    pearson, spearman = _pearson(pairs_S2), _spearman(pairs_S2)
-    if np.isnan(pearson):
-        return Correlation(checkpoints=len(pairs_S2))
-    pearson_interval = spearman_interval = None
-    if len(pairs_S2) >= MINIMUM:
-        resamples_BS2 = resample(pairs_S2, settings)
-        pearson_interval = interval(_pearson(resamples_BS2), settings)
-        spearman_interval = interval(_spearman(resamples_BS2), settings)
+    checkpoints = len(pairs_S2)
+    r = pearson(pairs_S2)
+    if r is None:
+        return Correlation(checkpoints=checkpoints or None)
+    rho = float(_spearman(pairs_S2))
+    if checkpoints < MINIMUM:
+        return Correlation(checkpoints=checkpoints, pearson=r, spearman=rho)
+    resamples_BS2 = resample(pairs_S2, settings)
     return Correlation(
-        checkpoints=len(pairs_S2),
-        pearson=float(pearson),
-        pearson_interval=pearson_interval,
-        spearman=float(spearman),
-        spearman_interval=spearman_interval,
+        checkpoints=checkpoints,
+        pearson=r,
+        pearson_interval=_widened(r, _pearson(resamples_BS2), checkpoints, settings),
+        spearman=rho,
+        spearman_interval=_widened(rho, _spearman(resamples_BS2), checkpoints, settings),
     )
+
+
+def pearson(pairs_S2: np.ndarray) -> float | None:
+    """Pearson's r of the two columns; None below three rows, or where a column does not vary."""
+    if len(pairs_S2) < 3:
+        return None
+    r = float(_pearson(pairs_S2))
+    return None if np.isnan(r) else r
+
+
+def _widened(r: float, resampled_B: np.ndarray, checkpoints: int, settings: Analysis) -> tuple[float, float] | None:
+    """The percentile interval, stretched as that of a mean is, but as Fisher's z: the ends stay within -1 and 1."""
+    low, high = interval(resampled_B, settings)
+    if abs(r) == 1 or low == high:
+        return None
+    with np.errstate(divide="ignore"):  # an end at -1 or 1 stays there
+        z, z_low, z_high = np.arctanh([r, low, high])
+    stretch = widening(checkpoints, settings)
+    return float(np.tanh(z - stretch * (z - z_low))), float(np.tanh(z + stretch * (z_high - z)))
 
 
 def _pearson(pairs_BS2: np.ndarray) -> np.ndarray:

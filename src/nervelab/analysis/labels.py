@@ -13,10 +13,20 @@ _ACTIVATION = {
     "swiglu": "SwiGLU",
 }
 
+OPTIMISERS = {"adamw": "AdamW"}
+
 NOT_RUN = "not run at this scale"
+NOT_STUDIED = "not in this study"
 
 METRICS = {"se": "spectral entropy", "pr": "participation ratio", "eee": "eigenvalue early enrichment"}
+SHORT = {"se": "SE", "pr": "PR", "eee": "EEE"}
 UNITS = {"se": "nats", "pr": "dimensions", "eee": ""}
+
+WINDOW = (
+    "Checkpoints count from {window} of the training steps on: one share for all runs, chosen once, with prototypes at "
+    "laptop scale in view."
+)
+"""Which checkpoints enter effects and correlations, everywhere in the same words; `words.filled` fills it in."""
 
 
 def architecture(settings: dict[str, Any]) -> str:

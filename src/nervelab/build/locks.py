@@ -69,7 +69,7 @@ def clear_dvc_lock(say: Callable[[str], None]) -> None:
         *held.get("write", {}).values(),
         *(each for readers in held.get("read", {}).values() for each in readers),
     ]
-    if any(psutil.pid_exists(owner["pid"]) for owner in owners):
+    if any(_is_dvc(owner["pid"]) for owner in owners):
         return
     if owners or not held:
         say("clearing the lock of a DVC that was killed")
@@ -80,9 +80,17 @@ def _owner() -> str:
     return LOCK.read_text().strip() or "unknown"
 
 
+def _is_dvc(pid: int) -> bool:
+    try:
+        return any("dvc" in Path(word).name for word in psutil.Process(pid).cmdline()[:3])
+    except psutil.Error:  # it is gone
+        return False
+
+
 def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        words = process.cmdline()
-        return any("snakemake" in Path(word).name for word in words[:3]) and Path(process.cwd()) == folder
+        words = process.cmdline()[:3]
+        program = any(Path(word).name == "snakemake" for word in words) or words[1:3] == ["-m", "snakemake"]
+        return program and Path(process.cwd()) == folder
     except psutil.Error:  # it ended meanwhile, or belongs to somebody else
         return False

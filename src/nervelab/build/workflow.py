@@ -1,13 +1,17 @@
 """Running Snakemake on a target, or DVC on its stages."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
+import psutil
 from rich.console import Console
 
 from nervelab.build.locks import clear_dvc_lock, clear_snakemake_locks, sole_build
@@ -28,19 +32,9 @@ def build(target: str, scale: str | None, console: Console) -> None:
     with sole_build(console.print) as lock:
         clear_snakemake_locks(console.print)
         command = [sys.executable, "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
-        if scale is not None:
-            command += ["--config", f"scale={scale}"]
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("w") as log, View(console, targets) as view:
-            process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-                pass_fds=[lock],
-                start_new_session=True,
-            )
-            status = _watch(process, view)
+            status = _run(command, log, environment(scale), lock, view)
         said = LOG.read_text(errors="replace")
     if status != 0:
         raise NervelabError(_reason(said))
@@ -57,30 +51,70 @@ def repro(arguments: list[str], console: Console) -> int:
     with sole_build(console.print):
         clear_snakemake_locks(console.print)
         clear_dvc_lock(console.print)
+    # The lock is free again here, because every stage takes it.
     return subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=environment(), check=False).returncode
 
 
-def environment() -> dict[str, str]:
-    """The environment of the workflow's processes: this Python's own commands come first."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+def environment(scale: str | None = None) -> dict[str, str]:
+    """The environment of the workflow's processes: this Python's own commands come first.
+
+    The scale travels here and not as `--config`, which would replace the `config` of a profile.
+    """
+    named = {} if scale is None else {"NERVELAB_SCALE": scale}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, **named, "PATH": path}
 
 
-def _watch(process: subprocess.Popen[bytes], view: View) -> int:
-    """Show progress until the process ends; SIGTERM and SIGINT are handed on, so that trainings save where they are."""
+def _run(command: list[str], log: IO[str], environment: dict[str, str], lock: int, view: View) -> int:
+    """Run Snakemake, showing progress, and return its exit status.
+
+    SIGTERM and SIGINT go to Snakemake and to the trainings under it: it would wait for their end, they save and stop.
+    """
+    asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: process.send_signal(number))
+        signal.signal(number, lambda number, _: asked.append(number))
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, env=environment, pass_fds=[lock], start_new_session=True
+    )
+    handed_on: set[int] = set()
     while process.poll() is None:
         view.update()
+        if asked:
+            _hand_on(asked[-1], process.pid, handed_on)
         time.sleep(0.25)
     view.update()
     return process.returncode
 
 
+def _hand_on(number: int, root: int, handed_on: set[int]) -> None:
+    """Send a signal, once to each, to Snakemake and to every training below it."""
+    with suppress(psutil.NoSuchProcess):
+        snakemake = psutil.Process(root)
+        for process in (snakemake, *snakemake.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                mine = process.pid == root or "nervelab.training" in process.cmdline()
+                if mine and process.pid not in handed_on:
+                    process.send_signal(number)
+                    handed_on.add(process.pid)
+
+
 def _reason(said: str) -> str:
     """The one sentence of the job that failed, or the end of its traceback, from what Snakemake printed of its log."""
     lines = [line.strip() for line in said.splitlines()]
-    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if own:
-        return own[0]
-    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
-    return f"the workflow failed ({raised[0] if raised else 'no reason given'}): {LOG} has the whole story."
+    for mark in ("error: ", "stopped by "):
+        own = [line.removeprefix("error: ") for line in lines if line.startswith(mark)]
+        if own:
+            return own[0]
+    raised = [line for line in _failed_logs(lines) or lines if re.match(r"[\w.]*(Error|Exception|Interrupt)", line)]
+    return f"the workflow failed ({raised[-1] if raised else 'no reason given'}): {LOG} has the whole story."
+
+
+def _failed_logs(lines: list[str]) -> list[str]:
+    """The lines of the jobs' own logs, which Snakemake prints between rulers after `Logfile`."""
+    inside, kept = False, []
+    for before, line in itertools.pairwise(lines):
+        if line.startswith("====="):
+            inside = not inside if inside or before.startswith("Logfile ") else inside
+        elif inside:
+            kept.append(line)
+    return kept

@@ -101,17 +101,18 @@ def _folder(source: FolderSource, seed: int, _wheels: Path, dropped: Counter[str
 
 
 def _hub(source: HubSource, seed: int, _wheels: Path, dropped: Counter[str]) -> list[Stream]:
-    def documents(name: str, split: str) -> Iterator[Document]:
-        for text in hub.texts(
-            name, split=split, column=source.column, revision=source.revision, seed=seed, dropped=dropped
-        ):
+    def documents(name: str, split: str, revision: str | None) -> Iterator[Document]:
+        for text in hub.texts(name, split=split, column=source.column, revision=revision, seed=seed, dropped=dropped):
             yield Document(source=name, text=text)
 
-    training = Stream(split=None, documents=documents(source.train, "train"))
+    training = Stream(split=None, documents=documents(source.train, "train", source.revision))
     if source.validation is None:
         return [training]
     # Validation first, so that a document that is in both sets is dropped from training.
-    return [Stream(split="validation", documents=documents(source.validation, "validation")), training]
+    return [
+        Stream(split="validation", documents=documents(source.validation, "validation", source.validation_revision)),
+        training,
+    ]
 
 
 SOURCES: dict[str, Callable[..., list[Stream]]] = {"packages": _packages, "hub": _hub, "folder": _folder}

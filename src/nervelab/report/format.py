@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nervelab.analysis.tables.table import Column
+from nervelab.analysis.words import THIN, thousands
 
 MISSING = "–"
 _MINUS = "−"
-_THIN = "\u202f"  # a narrow space that does not break
 
 
 def number(value: float | None, digits: int, *, signed: bool = False) -> str:
@@ -19,15 +19,15 @@ def number(value: float | None, digits: int, *, signed: bool = False) -> str:
 
 
 def significant(value: float | None, *, signed: bool = False) -> str:
-    """Three significant digits without an exponent for everyday sizes; a dash for None."""
+    """Three significant digits, trailing zeros too, without an exponent for everyday sizes; a dash for None."""
     if value is None:
         return MISSING
-    return f"{value:{'+' if signed else ''}.3g}".replace("-", _MINUS)
+    return f"{value:{'+' if signed else ''}#.3g}".rstrip(".").replace("-", _MINUS)
 
 
 def percent(share: float | None, *, signed: bool = False) -> str:
     """A share as a percentage; a dash for None."""
-    return MISSING if share is None else number(100 * share, 0, signed=signed) + f"{_THIN}%"
+    return MISSING if share is None else number(100 * share, 0, signed=signed) + f"{THIN}%"
 
 
 def between(low: float | None, high: float | None) -> str:
@@ -39,7 +39,7 @@ def between(low: float | None, high: float | None) -> str:
 
 def whole(value: int | None) -> str:
     """A count with thin thousands separators; a dash for None."""
-    return MISSING if value is None else f"{value:,}".replace(",", _THIN)
+    return MISSING if value is None else thousands(value)
 
 
 def cell(row: dict[str, Any], column: Column) -> str:

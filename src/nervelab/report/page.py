@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from nervelab.analysis.aggregates import SEEDS
 from nervelab.analysis.analyse import FINDINGS_SCHEMA
 from nervelab.analysis.findings.finding import Finding
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import architecture
+from nervelab.analysis.labels import WINDOW, architecture
 from nervelab.analysis.tables.registry import TABLES
+from nervelab.analysis.tables.settings import SETTINGS
 from nervelab.analysis.tables.table import Table
+from nervelab.analysis.words import facts, filled
 from nervelab.errors import NervelabError
 from nervelab.report import format as shown
+from nervelab.report.choices import choices
 from nervelab.study.decisions import Analysis
 
 _SCALES = {
@@ -48,15 +53,25 @@ def context(
     Raises:
         NervelabError: a table or findings.csv is missing, or does not hold every registered finding.
     """
+    known = facts(runs, settings)
+    rules = _rules(results_dir / "findings.csv", known)
+    tables = {table.id: _table(table, results_dir, known, listing["scale"]) for table in TABLES}
     return {
         "scale": listing["scale"],
         "scale_warning": _SCALES.get(listing["scale"], _OTHER_SCALE),
         "data": [_data(name, facts) for name, facts in sorted(listing.get("data", {}).items())],
-        "findings": _findings(results_dir / "findings.csv"),
-        "tables": [_table(table, results_dir) for table in TABLES],
+        "rules": rules,
+        "findings": [finding for rule in rules for finding in rule["findings"]],
+        "sections": sorted({rule["section"] for rule in rules}),
+        "seeds": _seeds(rules),
+        "settings": tables.pop(SETTINGS.id),
+        "choices": choices([json.loads(config) for config in runs["config"].unique(maintain_order=True)]),
+        "tables": list(tables.values()),
         "runs": [_run(row) for row in runs.iter_rows(named=True)],
         "failed": runs.filter(pl.col("outcome") != "finished").height,
-        "window": shown.percent(settings.window_start),
+        "window": filled(WINDOW, known),
+        "one_seed": SEEDS,
+        "facts": known,
         "confidence": shown.percent(settings.confidence),
         "resamples": shown.whole(settings.bootstrap),
     }
@@ -68,26 +83,45 @@ def _read(path: Path, schema: dict[str, pl.DataType] | None = None) -> pl.DataFr
     return pl.read_csv(path, schema=schema, infer_schema_length=None)
 
 
-def _findings(path: Path) -> list[dict[str, Any]]:
+def _rules(path: Path, known: dict[str, str]) -> list[dict[str, Any]]:
+    """The rules in the order of their findings, each with the findings that it decides."""
     rows = _read(path, FINDINGS_SCHEMA).partition_by("id", as_dict=True)
     missing = [finding.id for finding in FINDINGS if (finding.id,) not in rows]
     if missing:
         raise NervelabError(f"{path} lacks the finding {missing[0]}: delete it and run make again.")
-    return [_finding(finding, rows[(finding.id,)]) for finding in FINDINGS]
+    return [
+        {
+            "id": rule.id,
+            "title": rule.title,
+            "section": rule.section,
+            "text": filled(rule.text, known),
+            "caveat": filled(rule.caveat, known),
+            "revisions": rule.revisions,
+            "findings": [_finding(finding, rows[(finding.id,)]) for finding in FINDINGS if finding.rule == rule],
+        }
+        for rule in dict.fromkeys(finding.rule for finding in FINDINGS)
+    ]
 
 
 def _finding(finding: Finding, rows: pl.DataFrame) -> dict[str, Any]:
     return {
         "id": finding.id,
-        "section": finding.section,
+        "section": finding.rule.section,
         "claim": finding.claim,
-        "rule": finding.rule,
-        "caveat": finding.caveat,
-        "revisions": finding.revisions,
         "verdict": rows["verdict"][0],
         "reason": rows["reason"][0],
         "effects": [_effect(row) for row in rows.iter_rows(named=True)],
+        "seeds": rows["n_seeds"].max() or 0,
     }
+
+
+def _seeds(rules: list[dict[str, Any]]) -> str:
+    """On how many seeds verdicts rest, in words."""
+    counts = sorted({finding["seeds"] for rule in rules for finding in rule["findings"] if finding["seeds"]})
+    if not counts:
+        return "No verdict rests on a finished run."
+    words = " or ".join("one seed" if count == 1 else f"{count} seeds" for count in counts)
+    return f"Verdicts rest on {words} of each run named."
 
 
 def _effect(row: dict[str, Any]) -> dict[str, str]:
@@ -97,24 +131,28 @@ def _effect(row: dict[str, Any]) -> dict[str, str]:
         value = f"{value} {row['unit']}"
     interval = shown.between(row["low"], row["high"])
     relative = shown.percent(row["relative"], signed=True)
+    layers = (shown.significant(float(layer), signed=True) for layer in (row["layers"] or "").split(";") if layer)
     return {
         "of": row["of"],
         "state": row["state"],
         "value": value,
         "interval": interval,
         "relative": relative,
+        "layers": ", ".join(layers) or shown.MISSING,
+        "untrained": shown.significant(row["untrained"], signed=True),
         "agreeing": shown.percent(row["agreeing"]),
-        "n": row["n"] or shown.MISSING,
+        "checkpoints": shown.whole(row["n_checkpoints"]),
         "summary": f"{value} {interval}, {relative}" if measured else row["state"],
     }
 
 
-def _table(table: Table, results_dir: Path) -> dict[str, Any]:
+def _table(table: Table, results_dir: Path, known: dict[str, str], scale: str) -> dict[str, Any]:
     frame = _read(results_dir / "tables" / f"{table.id}.csv")
     return {
         "id": table.id,
         "title": table.title,
-        "caption": table.caption,
+        "caption": filled(table.caption, known),
+        "remark": table.remark(frame, scale),
         "headings": [column.heading for column in table.columns],
         "rows": [[shown.cell(row, column) for column in table.columns] for row in frame.iter_rows(named=True)],
     }

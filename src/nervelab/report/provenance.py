@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout
+from nervelab import runfiles
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, sha256, write_json
 
@@ -47,7 +47,7 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
 
 def _trained_in(folder: Path) -> dict[str, Any]:
     remedy = "delete it and run make again."
-    recorded = read_json(folder / layout.RUN_JSON, remedy)
+    recorded = read_json(folder / runfiles.RUN_JSON, remedy)
     environment = read_json(folder / "environment.json", remedy)
     if not isinstance(environment, dict) or not {"device", "torch"} <= environment.keys():
         raise NervelabError(f"{folder / 'environment.json'} is damaged: {remedy}")

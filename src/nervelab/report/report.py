@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.runs import TIMING, read_table
+from nervelab.analysis.words import facts, filled
 from nervelab.files import read_json, write_text
 from nervelab.report.figures.figure import svg
 from nervelab.report.figures.registry import FIGURES
@@ -64,12 +65,13 @@ def render(
 
 
 def _figures(aggregates: Aggregates, settings: Analysis, folder: Path) -> list[dict[str, str]]:
-    shown = []
+    shown, known = [], facts(aggregates.runs, settings)
     for figure in FIGURES:
         picture = svg(figure, aggregates, settings)
         write_text(folder / f"{figure.id}.svg", picture)
         element = inline(picture, name=figure.id, description=figure.title)
-        shown.append({"id": figure.id, "title": figure.title, "caption": figure.caption, "svg": element})
+        caption = filled(figure.caption, known)
+        shown.append({"id": figure.id, "title": figure.title, "caption": caption, "svg": element})
     return shown
 
 

@@ -28,11 +28,14 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def environment(provenance: dict[str, Any]) -> list[tuple[str, str]]:
-    """The versions and the hardware of provenance.json as dotted names and values."""
-    return [pair for key in ("versions", "hardware") for pair in _flat(key, provenance.get(key, {}))]
+    """The versions, the hardware, the commit and the hash of params.yaml, as dotted names and values."""
+    keys = ("git", "params_sha256", "versions", "hardware")
+    return [pair for key in keys if key in provenance for pair in _flat(key, provenance[key])]
 
 
 def _flat(name: str, value: Any) -> list[tuple[str, str]]:
-    if not isinstance(value, dict):
-        return [(name, str(value))]
-    return [pair for key, inner in sorted(value.items()) for pair in _flat(f"{name}.{key}", inner)]
+    if isinstance(value, dict):
+        return [pair for key, inner in sorted(value.items()) for pair in _flat(f"{name}.{key}", inner)]
+    if isinstance(value, list):
+        return [(name, ", ".join(map(str, value)))]
+    return [(name, {None: "unknown", True: "yes", False: "no"}.get(value, str(value)))]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 class Record(BaseModel):
     """A frozen record that refuses unknown keys and values of the wrong type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -41,7 +41,8 @@ class PackageSource(Record):
 class HubSource(Record):
     """A data set of the Hugging Face hub, or a local folder of the same schema, streamed through `datasets`.
 
-    `revision` pins a commit of the repositories; without it the id does not see what changes on the hub.
+    `revision` and `validation_revision` pin commits of the repositories; without them the id does not see what changes
+    on the hub.
     Without `validation` the documents of `train` are split by the shares of the data set.
     """
 
@@ -51,6 +52,7 @@ class HubSource(Record):
     column: str
     licence: str
     revision: str | None = None
+    validation_revision: str | None = None
 
 
 class FolderSource(Record):

@@ -37,12 +37,14 @@ def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
     Raises:
         NervelabError: a base lacks the scale, or an axis names no setting or gives it an impossible value.
     """
+    axes_of_all = [axis for study in params.studies.values() for block in study.axes for axis in block]
+    shown = tuple(dict.fromkeys((*SHOWN, *axes_of_all)))
     for name, study in params.studies.items():
         by_scale = params.bases[study.base]
         place = f"bases.{study.base}.{scale}"
         if scale not in by_scale:
             raise NervelabError(f"{path}: {place} is missing, but studies.{name} needs it; add it.")
-        resolver = Resolver(params, by_scale[scale], path)
+        resolver = Resolver(params, by_scale[scale], path, shown)
         standard = resolver.point(name, {"seed": study.seeds[0]}, key=place)
         for number, block in enumerate(study.axes):
             for values in itertools.product(*block.values()):
@@ -54,11 +56,15 @@ def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
 
 @dataclass(frozen=True)
 class Resolver:
-    """Turns values on axes into checked configs over one base; `path` is named where something is wrong."""
+    """Turns values on axes into checked configs over one base.
+
+    `path` is named where something is wrong, `shown` are the settings that a point shows.
+    """
 
     params: Params
     base: Base
     path: Path
+    shown: tuple[str, ...]
 
     def point(self, study: str, axes: dict[str, Any], key: str) -> Point:
         """The point at some values of some axes.
@@ -90,7 +96,7 @@ class Resolver:
         config = checked(RunConfig, content | {"seed": axes["seed"]}, str(self.path), prefix=key)
         values = {axis: content[section][axis.partition(".")[2]] for axis, section in fields.items()}
         values |= names | {"seed": axes["seed"]}
-        settings = {axis: values[axis] for axis in dict.fromkeys((*SHOWN, *axes))}
+        settings = {axis: values[axis] for axis in self.shown if axis in values}
         return Point(study, names["dataset"], config, settings, off_base=())
 
     def compared(self, point: Point, standard: Point) -> Point:

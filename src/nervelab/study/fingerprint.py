@@ -12,6 +12,7 @@ from pathlib import Path
 from nervelab.errors import NervelabError
 
 PACKAGE = "nervelab"
+DATA_SUFFIXES = (".j2", ".css", ".yaml")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -61,18 +62,18 @@ def fingerprint(entries: Iterable[str], root: Path = ROOT) -> str:
     for module, path in closure(entries, root).items():
         total.update(f"{module}={_tree_digest(path, path.stat().st_mtime_ns)}\n".encode())
         if path.name == "__init__.py":
-            for data in _package_data(path.parent):
+            for data in package_data(path.parent):
                 content = hashlib.sha256(data.read_bytes()).hexdigest()
                 total.update(f"{module}/{data.relative_to(path.parent).as_posix()}={content}\n".encode())
     return total.hexdigest()
 
 
-def _package_data(folder: Path) -> Iterator[Path]:
-    """The files of a package that are not code (templates, tables), in a fixed order."""
+def package_data(folder: Path) -> Iterator[Path]:
+    """The files of a package that are not code but count (templates, tables), in a fixed order."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
-            yield from _package_data(path)
-        elif path.is_file() and path.suffix not in (".py", ".pyc") and not path.name.startswith("."):
+            yield from package_data(path)
+        elif path.suffix in DATA_SUFFIXES:
             yield path
 
 
@@ -123,8 +124,8 @@ def _write(node: object, pieces: list[str]) -> None:
     if isinstance(node, ast.AST):
         pieces.append(f"({type(node).__name__}")
         for name, value in ast.iter_fields(node):
-            if name == "body":
-                value = _without_docstring(node, value)
+            if isinstance(node, ast.JoinedStr):  # some Pythons put an empty piece into f-strings
+                value = [each for each in value if not (isinstance(each, ast.Constant) and each.value == "")]
             # Empty fields are left out, so that a field added by a later Python (type_params) changes nothing.
             if value is None or value == [] or name in ("kind", "type_comment"):
                 continue
@@ -134,16 +135,14 @@ def _write(node: object, pieces: list[str]) -> None:
     elif isinstance(node, list):
         pieces.append("[")
         for item in node:
-            _write(item, pieces)
+            if not _says_nothing(item):
+                _write(item, pieces)
         pieces.append("]")
     else:
         pieces.append(f"{type(node).__name__}:{node!a};")
 
 
-def _without_docstring(node: ast.AST, body: object) -> object:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    if isinstance(node, documented) and body and isinstance(body[0], ast.Expr):
-        value = body[0].value
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            return body[1:]
-    return body
+def _says_nothing(node: object) -> bool:
+    """A string that stands alone: a docstring, of a module, a definition or a constant."""
+    alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return alone and isinstance(node.value.value, str)

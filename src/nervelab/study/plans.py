@@ -14,7 +14,7 @@ from nervelab import layout
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
 from nervelab.study.components import TRAINER, components
-from nervelab.study.fingerprint import PACKAGE, closure, fingerprint
+from nervelab.study.fingerprint import PACKAGE, closure, fingerprint, package_data
 from nervelab.study.runs import Run, run_id
 
 
@@ -90,6 +90,10 @@ def _write_snapshot(entries: list[str], code: str) -> None:
             inside = Path(*parts, "__init__.py") if path.name == "__init__.py" else Path(*parts).with_suffix(".py")
             (partial / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, partial / inside)
+            for data in package_data(path.parent) if path.name == "__init__.py" else ():
+                copy = (partial / inside).parent / data.relative_to(path.parent)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(data, copy)
         if fingerprint(entries, partial / PACKAGE) != code:
             raise NervelabError("the code was edited while it was being copied: run the same command again.")
         if folder.exists():

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from nervelab import layout
 from nervelab.errors import NervelabError
-from nervelab.files import digest, sha256
+from nervelab.files import canonical_json, digest, sha256
 from nervelab.study.components import TRAINER, components
 from nervelab.study.config import Dataset, RunConfig, Tokenizer
 from nervelab.study.expand import Point, expand
@@ -30,7 +30,7 @@ class Corpus:
     @cached_property
     def id(self) -> str:
         """Hash of the data set's record, of a local source's content, and of the code that cleans it."""
-        return digest([_dump(self.dataset), _local_content(self.dataset), fingerprint([CORPUS_ENTRY])])[:ID_LENGTH]
+        return digest([_dump(self.dataset), _local_content(self.dataset.source), _code(CORPUS_ENTRY)])[:ID_LENGTH]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Tokens:
     @cached_property
     def id(self) -> str:
         """Hash of the tokenizer's record, the corpus's id, and the code that tokenises."""
-        return digest([_dump(self.tokenizer), self.corpus.id, fingerprint([TOKENS_ENTRY])])[:ID_LENGTH]
+        return digest([_dump(self.tokenizer), _local_content(self.tokenizer), self.corpus.id, _code(TOKENS_ENTRY)])[
+            :ID_LENGTH
+        ]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Run:
     @cached_property
     def fingerprint(self) -> str:
         """The fingerprint of the code that trains this run."""
-        return fingerprint([TRAINER, *components(self.config).values()])
+        return _code(TRAINER, *components(self.config).values())
 
     @cached_property
     def id(self) -> str:
@@ -147,8 +149,9 @@ def load_project(path: Path = layout.PARAMS, scale: str | None = None) -> Projec
     if scale not in params.scales:
         raise NervelabError(f"{path}: there is no scale {scale!r}; use one of {', '.join(params.scales)}.")
     found: dict[str, Run] = {}
+    data: dict[str, Tokens] = {}
     for point in expand(params, scale, path):
-        run = _run(scale, point)
+        run = _run(scale, point, data)
         earlier = found.get(run.name)
         found[run.name] = run if earlier is None else _shared(earlier, run)
     runs = tuple(found.values())
@@ -163,40 +166,55 @@ def covering(runs: Iterable[Run]) -> list[Run]:
     shown: set[tuple[str, str]] = set()
     chosen = []
     while left:
-        best = max(left, key=lambda run: len(_components_shown(run) - shown))
-        if not _components_shown(best) - shown:
+        best = max(left, key=lambda run: len(_named_settings(run) - shown))
+        if not _named_settings(best) - shown:
             break
-        shown |= _components_shown(best)
+        shown |= _named_settings(best)
         chosen.append(best)
         left.remove(best)
     return chosen
 
 
-def _components_shown(run: Run) -> set[tuple[str, str]]:
+def _named_settings(run: Run) -> set[tuple[str, str]]:
     return {(key, value) for key, value in run.settings.items() if isinstance(value, str)}
 
 
-def _run(scale: str, point: Point) -> Run:
+def _run(scale: str, point: Point, data: dict[str, Tokens]) -> Run:
+    """The run of a point; `data` holds the tokens met so far, so that each is hashed once."""
     tokens = Tokens(Corpus(point.dataset, point.config.dataset), point.config.tokenizer)
+    key = canonical_json([point.dataset, _dump(tokens.corpus.dataset), _dump(tokens.tokenizer)])
+    tokens = data.setdefault(key, tokens)
     return Run(scale, point.config, tokens, point.settings, point.off_base, (point.study,))
 
 
+@cache
+def _code(*entries: str) -> str:
+    return fingerprint(entries)
+
+
 def _shared(earlier: Run, run: Run) -> Run:
-    return replace(earlier, settings={**run.settings, **earlier.settings}, studies=(*earlier.studies, *run.studies))
+    return replace(
+        earlier,
+        settings={**run.settings, **earlier.settings},
+        studies=tuple(dict.fromkeys((*earlier.studies, *run.studies))),
+    )
 
 
 def _dump(record: Any) -> dict[str, Any]:
     return record.model_dump(mode="json")
 
 
-def _local_content(dataset: Dataset) -> list[list[str]]:
-    """What a folder of documents holds now; pinned and published sources are known by their pins."""
-    if dataset.source.kind != "folder":
-        return []
-    folder = Path(dataset.source.path)
-    files = sorted(path for path in folder.rglob(f"*{dataset.source.suffix}") if path.is_file())
-    if not files:
-        raise NervelabError(
-            f"{folder} holds no {dataset.source.suffix} file: mend the path or suffix of the data set in params.yaml."
-        )
-    return [[path.relative_to(folder).as_posix(), sha256(path)] for path in files]
+def _local_content(source: Any) -> list[list[str]]:
+    """What the local files of a data set or a tokenizer hold now; pinned and published ones are known by their pins."""
+    if source.kind == "folder":
+        files = sorted(path for path in Path(source.path).rglob(f"*{source.suffix}") if path.is_file())
+        if not files:
+            raise NervelabError(
+                f"{source.path} holds no {source.suffix} file: mend path or suffix of the data set in params.yaml."
+            )
+    else:
+        names = (getattr(source, key, None) for key in ("train", "validation", "name"))
+        roots = [Path(name) for name in names if name and Path(name).exists()]
+        found = [path for root in roots for path in (sorted(root.rglob("*")) if root.is_dir() else [root])]
+        files = [path for path in found if path.is_file()]
+    return [[path.as_posix(), sha256(path)] for path in files]

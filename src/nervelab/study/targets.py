@@ -13,10 +13,12 @@ from nervelab.data.folders import MANIFEST
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
 from nervelab.study.fingerprint import fingerprint
+from nervelab.study.index import described
 from nervelab.study.runs import Project, Run, load_project
 from nervelab.study.stamps import Stamp, stamp_key
 
 REMEDY = "delete it and run make again."
+INDEX_ENTRY = "nervelab.study.index"
 AGGREGATE_ENTRY = "nervelab.analysis.aggregate"
 ANALYSE_ENTRY = "nervelab.analysis.analyse"
 REPORT_ENTRY = "nervelab.report.report"
@@ -127,8 +129,8 @@ class Targets:
     @cached_property
     def stages(self) -> dict[str, Stamp]:
         """The stamps of the rendering stages: each key holds the key of the stage before."""
-        shown = [[run.name, run.settings] for run in self.project.runs]
-        index = stamp_key(self.project.scale, shown)
+        listed = [described(run) for run in self.project.runs]
+        index = stamp_key(self.project.scale, listed, sorted(self.project.tokens), fingerprint([INDEX_ENTRY]))
         aggregate = stamp_key(index, fingerprint([AGGREGATE_ENTRY]))
         analyse = stamp_key(
             aggregate, self.project.params.analysis.model_dump(mode="json"), fingerprint([ANALYSE_ENTRY])
@@ -164,13 +166,20 @@ class Targets:
         for run in self.project.runs:
             recorded = run.folder / runfiles.RUN_JSON
             if recorded.exists():
-                sizes = read_json(recorded, REMEDY)["bytes"]
+                sizes = _sizes(recorded)
                 for file in runfiles.RUN_FILES:
                     _refuse_wrong_size(run.folder / file, sizes.get(file))
 
 
 def _complete(folder: Path, files: Iterable[str]) -> bool:
     return all((folder / file).exists() for file in files)
+
+
+def _sizes(recorded: Path) -> dict[str, int]:
+    content = read_json(recorded, REMEDY)
+    if not isinstance(content, dict) or not isinstance(content.get("bytes"), dict):
+        raise NervelabError(f"{recorded} is damaged (it does not say how long its files are): {REMEDY}")
+    return content["bytes"]
 
 
 def _refuse_wrong_size(path: Path, expected: int | None) -> None:

@@ -40,14 +40,14 @@ def train(execution: Execution, stop: StopRequest) -> str:
     device = execution.prepare()
     plan = json.loads(execution.plan.read_text())
     config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
-    with sole_owner(execution.checkpoints):
+    with sole_owner(execution.checkpoints, stop):
         done = execution.out / runfiles.RUN_JSON
         if done.exists():  # another training of this run ended while this one waited for the lock
             clear(execution.checkpoints)
             return json.loads(done.read_text())["outcome"]
-        loop = _loop(plan["components"], config, execution, device)
+        loop = _loop(plan, config, execution, device)
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)
-        saved = checkpoints.load(device)
+        saved = checkpoints.load()
         if saved is not None:
             loop.restore(saved)
         outcome, final = _run(loop, checkpoints, stop)
@@ -63,14 +63,18 @@ def train(execution: Execution, stop: StopRequest) -> str:
             rows=loop.rows,
             weights=unshared(loop.model),
             summary=summary,
-            environment=environment(device, execution.threads) | {"solvers": sorted(loop.solvers)},
+            environment=environment(device, execution) | {"solvers": sorted(loop.solvers)},
         )
         clear(execution.checkpoints)
     return outcome
 
 
-def _loop(components: dict[str, str], config: RunConfig, execution: Execution, device: torch.device) -> Loop:
-    store = TokenStore.open(execution.tokens)
+def _loop(plan: dict[str, Any], config: RunConfig, execution: Execution, device: torch.device) -> Loop:
+    store, tokens_id = TokenStore.open(execution.tokens), plan["inputs"]["tokens"]
+    store.verify()
+    if store.id != tokens_id:
+        raise NervelabError(f"{execution.tokens} holds the tokens {store.id}, not {tokens_id}: run make again.")
+    components = plan["components"]
     torch.manual_seed(config.seed)
     model = importlib.import_module(components["model"]).build(config.model, store.vocabulary).to(device)
     optimiser = importlib.import_module(components["optimiser"]).build(config.optimiser, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import save
 
 from nervelab import runfiles
-from nervelab.files import sha256, write_bytes, write_json, write_with
+from nervelab.files import sha256, write_bytes, write_json
+from nervelab.training.execution import Execution
 
 KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js", "pr_gain", "delta_eee")
@@ -72,8 +74,9 @@ def write_run(
     out.mkdir(parents=True, exist_ok=True)
     (out / runfiles.RUN_JSON).unlink(missing_ok=True)
     for table in SCHEMAS:
-        frame = rows.frame(table)
-        write_with(out / f"{table}.parquet", frame.write_parquet)
+        content = io.BytesIO()  # serialised first: Polars reports a full disk as an error of its own
+        rows.frame(table).write_parquet(content)
+        write_bytes(out / f"{table}.parquet", content.getvalue())
     write_bytes(out / "model.safetensors", save({name: each.contiguous().cpu() for name, each in weights.items()}))
     write_json(out / "environment.json", environment)
     files = {name: sha256(out / name) for name in runfiles.RUN_RESULTS}
@@ -92,7 +95,7 @@ def unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return kept
 
 
-def environment(device: torch.device, threads: int) -> dict[str, Any]:
+def environment(device: torch.device, execution: Execution) -> dict[str, Any]:
     """Versions, device and commit: what is recorded, and not hashed."""
     return {
         "python": platform.python_version(),
@@ -100,7 +103,8 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "polars": pl.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "threads": threads,
+        "threads": execution.threads,
+        "accumulation": execution.accumulation,
         "git_commit": _git_commit(),
     }
 

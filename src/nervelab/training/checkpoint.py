@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from nervelab.errors import NervelabError
-from nervelab.files import write_json, write_with
+from nervelab.files import write_bytes, write_json
+from nervelab.training.preemption import Stopped, StopRequest
 
 SAVING_SHARE = 1 / 50
 
@@ -29,8 +31,8 @@ class Checkpoints:
         self._pause = seconds
         self._saved = self._told = time.monotonic()
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The last state saved, or None.
+    def load(self) -> dict[str, Any] | None:
+        """The last state saved, on the CPU, or None.
 
         Raises:
             NervelabError: the file is damaged.
@@ -38,7 +40,7 @@ class Checkpoints:
         if not self.path.exists():
             return None
         try:
-            return torch.load(self.path, map_location=device, weights_only=True)
+            return torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.") from error
 
@@ -49,7 +51,10 @@ class Checkpoints:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint by `state`."""
         start = time.monotonic()
-        write_with(self.path, lambda partial: torch.save(state, partial))
+        # Serialised first: torch reports a full disk as an error of its own.
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(self.path, content.getvalue())
         self._saved = time.monotonic()
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 
@@ -61,8 +66,12 @@ class Checkpoints:
 
 
 @contextmanager
-def sole_owner(folder: Path) -> Iterator[None]:
-    """Hold the run's lock: of two trainings of one run, the second waits until the first has ended, however it did."""
+def sole_owner(folder: Path, stop: StopRequest) -> Iterator[None]:
+    """Hold the run's lock: of two trainings of one run, the second waits until the first has ended, however it did.
+
+    Raises:
+        Stopped: a signal asked to stop while it waited.
+    """
     lock = folder / "lock"
     while True:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,17 +80,29 @@ def sole_owner(folder: Path) -> Iterator[None]:
         except FileNotFoundError:  # whoever held it cleared the folder meanwhile
             continue
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _wait_for(file, stop)
             # The lock that was waited for may have been removed by its holder: then it locks nothing any more.
             if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 yield
                 return
 
 
+def _wait_for(file: IO[str], stop: StopRequest) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if stop.number is not None:
+                raise Stopped(stop.number) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
 def clear(folder: Path) -> None:
-    """Remove the checkpoint of a run that has ended; called by the holder of its lock."""
-    for path in folder.iterdir():
-        path.unlink()
+    """Remove the checkpoint of a run that has ended; called by the holder of its lock, which goes last."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == "lock"):
+        path.unlink(missing_ok=True)
     # The next in the queue may have put its lock there by now.
     with suppress(OSError):
         folder.rmdir()

@@ -142,7 +142,9 @@ class Loop:
             loss += part.item()
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip or math.inf)
-        if not math.isfinite(loss) or not (self.scaler.is_enabled() or math.isfinite(norm.item())):
+        # Under a loss scale an overflow now and then is how the scale is found; at a scale below 1 it is the network's.
+        searching = self.scaler.is_enabled() and self.scaler.get_scale() >= 1
+        if not math.isfinite(loss) or not (searching or math.isfinite(norm.item())):
             raise Diverged(f"the loss or its gradient is not finite at step {self.step}")
         self.scaler.step(self.optimiser)
         self.scaler.update()

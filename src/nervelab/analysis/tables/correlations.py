@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis import correlations, paper
-from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.labels import METRICS, NOT_RUN, architecture
+from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
+from nervelab.analysis.labels import METRICS, NOT_RUN, SHORT, WINDOW, architecture
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
 
@@ -21,6 +21,7 @@ _SCHEMA = {
     "architecture": pl.String,
     "metric": pl.String,
     "site": pl.String,
+    "metric_short": pl.String,
     "paper_pearson": pl.Float64,
     **{f"{r}{end}": pl.Float64 for r, end in product(_R, _ENDS)},
     "checkpoints": pl.Int64,
@@ -39,6 +40,7 @@ def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
             "architecture": architecture(printed["settings"]),
             "metric": METRICS[metric],
             "site": site,
+            "metric_short": f"{SHORT[metric]} {site}",
             "paper_pearson": printed["r"][f"{metric}_{site}"],
             "state": NOT_RUN if run is None else run.state,
         }
@@ -49,7 +51,8 @@ def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
 def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
     row = {}
     for suffix, whole in (("", False), ("_whole", True)):
-        correlation = correlations.with_eval_loss(run, metric, settings, whole=whole)
+        pairs_S2 = correlations.pairs_with_eval_loss(run, metric, settings, whole=whole)
+        correlation = correlations.correlate(pairs_S2, settings)
         row[f"checkpoints{suffix}"] = correlation.checkpoints
         for r in _R:
             row[f"{r}{suffix}"] = getattr(correlation, r)
@@ -62,24 +65,22 @@ CORRELATIONS = Table(
     id=_ID,
     title="Correlation with eval loss over checkpoints",
     caption=(
-        f"Paper: {paper.source(_ID)}; which checkpoints it takes is not stated. Measured: r of the mean over "
-        "layers against eval loss at the same step, from a share of training on that was fixed in advance, "
-        "with block-bootstrap intervals over checkpoints; beside it the whole run, whose first checkpoints "
-        "can turn a sign. Both series drift over training, so a high r is easily had; it says that they "
-        "move together, not that one explains the other."
+        f"Paper: {paper.source(_ID)}; which checkpoints it takes is not stated. Measured: Pearson's r of the mean over "
+        "layers against the probe eval loss ({probe_tokens} held-out tokens) at the same step. "
+        f"{WINDOW} The interval is a circular block bootstrap's over checkpoints, widened for few blocks (as Fisher's "
+        "z), and wide where few fit into the window; a dash where it would have no width. Beside it the whole run, "
+        "whose first checkpoints can turn a sign. Both series drift over training, so a high r is easily had: it says "
+        f"that they move together, not that one explains the other. {SEEDS}"
     ),
     columns=(
         Column("figure", "figure"),
-        Column("architecture", "model"),
-        Column("metric", "metric"),
-        Column("site", "site"),
-        Column("paper_pearson", "r in the paper", digits=3, signed=True),
-        Column("pearson", "Pearson", digits=3, interval=True, signed=True),
-        Column("spearman", "Spearman", digits=3, interval=True, signed=True),
+        Column("metric_short", "metric"),
+        Column("paper_pearson", "r, paper", digits=3, signed=True),
+        Column("pearson", "r, measured", digits=3, interval=True, signed=True),
+        Column("pearson_whole", "r, whole run", digits=3, signed=True),
         Column("checkpoints", "checkpoints"),
-        Column("pearson_whole", "Pearson, whole run", digits=3, interval=True, signed=True),
-        Column("spearman_whole", "Spearman, whole run", digits=3, interval=True, signed=True),
-        Column("checkpoints_whole", "checkpoints, whole run"),
+        Column("checkpoints_whole", "in the whole run"),
+        Column("architecture", "model"),
         Column("state", "outcome"),
     ),
     build=_build,

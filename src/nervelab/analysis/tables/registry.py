@@ -2,5 +2,6 @@
 
 from nervelab.analysis.tables.correlations import CORRELATIONS
 from nervelab.analysis.tables.perplexity import PERPLEXITY
+from nervelab.analysis.tables.settings import SETTINGS
 
-TABLES = (PERPLEXITY, CORRELATIONS)
+TABLES = (SETTINGS, PERPLEXITY, CORRELATIONS)

@@ -32,10 +32,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: all of its frame is written to results/tables/<id>.csv, `columns` of it are shown."""
+    """A table: all of its frame is written to results/tables/<id>.csv, `columns` of it are shown.
+
+    Attributes:
+        id: name of the file.
+        title: one line.
+        caption: what is seen; may use the names of `words.facts` in braces.
+        columns: what is shown, the columns to compare first.
+        build: makes the frame.
+        remark: a sentence or two made from the frame and the scale; empty if there is nothing to say.
+    """
 
     id: str
     title: str
     caption: str
     columns: tuple[Column, ...]
     build: Callable[[Aggregates, Analysis], pl.DataFrame]
+    remark: Callable[[pl.DataFrame, str], str] = lambda frame, scale: ""

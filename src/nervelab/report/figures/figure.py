@@ -43,7 +43,7 @@ class Figure:
     Attributes:
         id: name of the file.
         title: one line.
-        caption: what is seen, for the page.
+        caption: what is seen, for the page; may use the names of `words.facts` in braces.
         draw: paints it; a run that is absent or failed must be shown as that.
     """
 

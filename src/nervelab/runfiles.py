@@ -1,4 +1,4 @@
-"""The files of a run. Apart from `layout`, because the trainer writes them: whoever changes them changes what a run is."""
+"""The files of a run. Apart from `layout`, because the trainer writes them: a change here changes what a run is."""
 
 RUN_JSON = "run.json"
 # Equal, byte for byte, between two executions of a run on one machine; run.json holds their sha256.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Projec
     with (base / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (base / "template" / "ready").exists():
+            shutil.rmtree(folder.parent, ignore_errors=True)  # what a test process that failed here left
             project = create(folder)
             project.run("dvc repro")
             assert {run["outcome"] for run in project.runs().values()} == {"finished"}

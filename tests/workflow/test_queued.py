@@ -13,7 +13,7 @@ def test_params_and_code_edited_while_jobs_are_queued(built: Project, tmp_path):
     undisturbed = built.copy(tmp_path / "undisturbed")
     old = set(built.runs())
     for project in (built, undisturbed):
-        project.edit("params.yaml", "lr: 3.0e-2", "lr: 2.0e-2")
+        project.edit("params.yaml", "lr: 2.0e-2", "lr: 1.0e-2")
     build = built.start("snakemake --cores 1")
     end = time.monotonic() + 120
     while len(set(built.runs()) - old) < 1:
@@ -21,14 +21,14 @@ def test_params_and_code_edited_while_jobs_are_queued(built: Project, tmp_path):
         assert time.monotonic() < end
         time.sleep(0.02)
     assert len(set(built.runs()) - old) < 4, "all trainings had ended before the edit"
-    built.edit("params.yaml", "lr: 2.0e-2", "lr: 7.0e-2")
+    built.edit("params.yaml", "lr: 1.0e-2", "lr: 7.0e-2")
     built.edit("src/nervelab/models/ffn.py", '"gelu": nn.GELU', '"gelu": nn.SiLU')
     build.wait(timeout=240)
 
     new = {name: run for name, run in built.runs().items() if name not in old}
     assert len(new) == 4
     for name, run in new.items():
-        assert run["config"]["optimiser"]["lr"] == 2.0e-2
+        assert run["config"]["optimiser"]["lr"] == 1.0e-2
         assert name.endswith(run_id(run["config"], run["inputs"], run["fingerprint"]))
     undisturbed.run("nervelab build trained")
     assert {name: undisturbed.runs()[name] for name in new} == new
@@ -37,7 +37,7 @@ def test_params_and_code_edited_while_jobs_are_queued(built: Project, tmp_path):
 def test_a_plan_that_was_edited_is_refused(built: Project):
     plan = next((built.folder / "plans").glob("*.json"))
     shown = plan.relative_to(built.folder).as_posix()
-    plan.write_text(plan.read_text().replace('"lr": 0.03', '"lr": 0.3'))
+    plan.write_text(plan.read_text().replace('"lr": 0.02', '"lr": 0.3'))
     assert f"{shown} was changed after it was written" in built.run(
         f"nervelab train {shown} --out runs/here", fails=True
     )

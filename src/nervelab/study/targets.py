@@ -21,7 +21,7 @@ REMEDY = "delete it and run make again."
 INDEX_ENTRY = "nervelab.study.index"
 AGGREGATE_ENTRY = "nervelab.analysis.aggregate"
 ANALYSE_ENTRY = "nervelab.analysis.analyse"
-REPORT_ENTRY = "nervelab.report.report"
+REPORT_ENTRIES = ("nervelab.report.report", "nervelab.report.provenance")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Targets:
         analyse = stamp_key(
             aggregate, self.project.params.analysis.model_dump(mode="json"), fingerprint([ANALYSE_ENTRY])
         )
-        report = stamp_key(analyse, fingerprint([REPORT_ENTRY]))
+        report = stamp_key(analyse, fingerprint(REPORT_ENTRIES))
         stamps = self.results / "stamps"
         return {
             "index": Stamp(stamps, "index", index),

@@ -57,7 +57,9 @@ def _trained_in(folder: Path) -> dict[str, Any]:
 def _git() -> dict[str, Any]:
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
     except (FileNotFoundError, subprocess.CalledProcessError):
         return {"commit": None, "changed": None}
     return {"commit": commit.stdout.strip(), "changed": bool(changed.stdout.strip())}

@@ -31,7 +31,7 @@ def test_the_projects_own_params_are_valid():
     [
         ("scale: laptop", "scale: desktop", r"scale: .*'smoke', 'laptop' or 'paper'.*'desktop'"),
         (
-            "        steps: 200",
+            "        steps: 400",
             "        stepz: 200",
             r"training\.(steps: this key is missing|stepz: this key is not known)",
         ),
@@ -45,7 +45,7 @@ def test_the_projects_own_params_are_valid():
             "lr: 3e-3",
             r"bases\.gpt2-codeparrot\.smoke\.optimisers\.adamw\.lr: .*'3e-3'.*write 1\.0e-3",
         ),
-        ("steps: 200", "steps: '200'", r"training\.steps: .*valid integer.*'200'.*without quotes"),
+        ("steps: 400", "steps: '200'", r"training\.steps: .*valid integer.*'200'.*without quotes"),
         ("batch: 8", "batch: 0", r"training\.batch: .*greater than 0.* 0"),
         ("decay: cosine", "decay: no", r"training\.decay: .*False.*quotes"),
         (

@@ -213,7 +213,7 @@ def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, o
     from nervelab.build.locks import sole_build
     from nervelab.study.prune import size, unwanted
 
-    with sole_build(sys.stderr.write):
+    with sole_build(lambda said: sys.stderr.write(f"{said}\n")):
         paths = unwanted()
         verb = "removed" if yes else "would remove"
         megabytes = size(paths) / 1e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
                 for seed in study.seeds:
                     axes = {**dict(zip(block, values, strict=True)), "seed": seed}
                     point = resolver.point(name, axes, key=f"studies.{name}.axes.{number}")
-                    yield resolver.compared(point, standard)
+                    yield replace(point, off_base=_off_base(point, standard))
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,11 @@ class Resolver:
         settings = {axis: values[axis] for axis in self.shown if axis in values}
         return Point(study, names["dataset"], config, settings, off_base=())
 
-    def compared(self, point: Point, standard: Point) -> Point:
-        """The point with the keys in which it differs from the base's own."""
-        values = standard.config.model_dump(mode="json")
-        names = {"dataset": self.base.dataset, "tokenizer": self.base.tokenizer, "optimiser": self.base.optimiser}
 
-        def usual(axis: str) -> Any:
-            section, _, field = axis.partition(".")
-            return names[axis] if axis in names else values[section][field]
-
-        differing = (axis for axis, value in point.settings.items() if axis != "seed" and value != usual(axis))
-        return Point(point.study, point.dataset, point.config, point.settings, tuple(differing))
+def _off_base(point: Point, standard: Point) -> tuple[str, ...]:
+    """The keys of the settings, other than the seed, in which a point differs from the base's own."""
+    usual = standard.settings
+    return tuple(axis for axis, value in point.settings.items() if axis != "seed" and value != usual.get(axis))
 
 
 def _dump(record: Any) -> dict[str, Any]:

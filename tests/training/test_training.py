@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from nervelab import runfiles
 from nervelab.data.batches import TokenStore
 from nervelab.study.config import RunConfig
+from nervelab.training.checkpoint import Checkpoints
 from small_model import varied, write_plan
 
 SHORT = {"steps": 30, "eval_tokens": 1024}
@@ -103,7 +103,7 @@ def test_sigterm_saves_and_exits(config: RunConfig, tokens: Path, tmp_path: Path
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM" in said
-    state = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)
+    state = Checkpoints(tmp_path / "checkpoint", seconds=0).load()
     assert state["step"] >= json.loads(progress.read_text())["step"] > 0
     assert not (tmp_path / "run").exists()
 
@@ -216,10 +216,16 @@ def test_a_gpu_that_is_not_there_is_one_sentence(config: RunConfig, tokens: Path
     assert answer.stderr.count("\n") == 1
 
 
-def test_a_damaged_checkpoint_is_refused_by_name(config: RunConfig, tokens: Path, tmp_path: Path):
+@pytest.mark.parametrize("damage", ["cut short", "one bit turned", "other bytes", "empty"])
+def test_a_damaged_checkpoint_is_refused_by_name(config: RunConfig, tokens: Path, tmp_path: Path, damage: str):
     state = tmp_path / "checkpoint" / "state.pt"
-    state.parent.mkdir()
-    state.write_bytes(os.urandom(1000))
+    Checkpoints(state.parent, seconds=0).save({"step": 3, "weights": torch.ones(1000)})
+    whole = state.read_bytes()
+    turned = bytearray(whole)
+    turned[len(whole) // 2] ^= 1
+    other = bytes(random.Random(0).randbytes(1000))
+    damaged = {"cut short": whole[:-100], "one bit turned": turned, "other bytes": other, "empty": b""}
+    state.write_bytes(damaged[damage])
     answer = subprocess.run(command(config, tokens, tmp_path), capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert f"{state} is damaged" in answer.stderr

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import os
-import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +19,8 @@ from nervelab.files import write_bytes, write_json
 from nervelab.training.preemption import Stopped, StopRequest
 
 SAVING_SHARE = 1 / 50
+# The file begins with the sha256 of the rest: torch tells damage by many kinds of exception, or not at all.
+DIGEST_SIZE = 32
 
 
 class Checkpoints:
@@ -39,10 +41,11 @@ class Checkpoints:
         """
         if not self.path.exists():
             return None
-        try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.") from error
+        stored = self.path.read_bytes()
+        content = stored[DIGEST_SIZE:]
+        if hashlib.sha256(content).digest() != stored[:DIGEST_SIZE]:
+            raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.")
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
     def due(self) -> bool:
         """Whether enough time has passed since the last save."""
@@ -54,7 +57,8 @@ class Checkpoints:
         # Serialised first: torch reports a full disk as an error of its own.
         content = io.BytesIO()
         torch.save(state, content)
-        write_bytes(self.path, content.getvalue())
+        stored = content.getvalue()
+        write_bytes(self.path, hashlib.sha256(stored).digest() + stored)
         self._saved = time.monotonic()
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 

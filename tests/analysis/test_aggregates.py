@@ -22,7 +22,7 @@ def test_a_run_that_is_not_trained_at_this_scale_is_none(gather, settings):
 def test_an_ambiguous_lookup_is_a_defect(gather):
     one = gather()
     twice = Aggregates(runs=pl.concat([one.runs, one.runs]), spectra=one.spectra, history=one.history)
-    with pytest.raises(ValueError, match="several runs match"):
+    with pytest.raises(ValueError, match="several runs of one seed match"):
         twice.find()
 
 

@@ -64,7 +64,7 @@ def test_logits_equal_those_of_transformers_gpt2_with_copied_weights():
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "learnable-leaky-relu", "geglu", "swiglu"])
-@pytest.mark.parametrize("placement", ["preln", "postln", "mixln", "none"])
+@pytest.mark.parametrize("placement", ["preln", "postln", "mixln", "released", "none"])
 def test_no_token_sees_what_comes_after_it(activation: str, placement: str):
     model = small(activation=activation, placement=placement)
     one = ids()
@@ -98,6 +98,7 @@ def test_the_leaky_slope_is_learnable_and_starts_at_a_hundredth():
         ("preln", lambda x, f, n: x + f(n(x))),
         ("postln", lambda x, f, n: n(x + f(x))),
         ("none", lambda x, f, n: x + f(x)),
+        ("normed-residual", lambda x, f, n: n(x) + f(n(x))),
     ],
 )
 def test_placements_follow_their_formula(placement: str, expected):
@@ -111,6 +112,11 @@ def test_placements_follow_their_formula(placement: str, expected):
 def test_mixln_is_postln_first_and_preln_after():
     assert layer_placements("mixln", 12, 0.25) == ["postln"] * 3 + ["preln"] * 9
     assert layer_placements("none", 2, 0.25) == ["none", "none"]
+
+
+def test_the_released_block_takes_only_the_residual_of_attention_after_the_norm():
+    attention, ffn = small(placement="released").blocks[0]
+    assert (attention.placement, ffn.placement) == ("normed-residual", "preln")
 
 
 def test_settings_give_the_parameters_they_name():

@@ -28,24 +28,51 @@ def resolved(tmp_path: Path, params: dict, scale: str | None = None) -> Project:
     return load_project(path, scale)
 
 
+def only(params: dict, study: str) -> dict:
+    return params | {"studies": {study: params["studies"][study]}}
+
+
 def names(project: Project) -> list[str]:
     return [run.name for run in project.runs]
 
 
-def test_the_activation_study_is_the_seven_runs_of_section_3_1_and_3_2():
-    project = load_project(ROOT / "params.yaml", "laptop")
-    shown = [(run.settings["model.placement"], run.settings["model.activation"]) for run in project.runs]
-    assert shown == [
-        *(("preln", each) for each in ("gelu", "relu", "geglu", "swiglu")),
-        *(("none", each) for each in ("gelu", "relu", "learnable-leaky-relu")),
-    ]
-    assert {run.config.model.width_multiple for run in project.runs} == {4}
+ARCHITECTURES = [
+    *(("preln", each) for each in ("gelu", "relu", "geglu", "swiglu")),
+    *(("none", each) for each in ("gelu", "relu", "learnable-leaky-relu")),
+]
+
+
+def points(project: Project, study: str) -> list[tuple]:
+    keys = ("model.placement", "model.activation", "model.width_multiple", "seed")
+    return [tuple(run.settings[key] for key in keys) for run in project.runs if study in run.studies]
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5(scale: str):
+    project = load_project(ROOT / "params.yaml", scale)
+    assert set(points(project, "activation")) == {(*each, 4, seed) for each in ARCHITECTURES for seed in (0, 1, 2)}
+    assert set(points(project, "width")) == {(*each, width, 0) for each in ARCHITECTURES for width in range(1, 9)}
+    assert set(points(project, "placement")) == {
+        *((each, "gelu", width, 0) for each in ("preln", "mixln", "postln") for width in range(1, 9)),
+        *((each, "gelu", 4, seed) for each in ("mixln", "postln") for seed in (1, 2)),
+        ("released", "gelu", 4, 0),
+    }
+    configurations = {run.slug.rpartition("-s")[0] for run in project.runs}
+    assert len(configurations) == 7 * 8 + 2 * 8 + 1
+    assert len(project.runs) == len(configurations) + 2 * (7 + 2)
+    measured = {
+        run.config.measure.tokens or run.config.training.batch * run.config.model.context for run in project.runs
+    }
+    assert len(measured) == 1
+    widest = max(run.config.model.width_multiple * run.config.model.d_model for run in project.runs)
+    assert min(measured) > widest
 
 
 def test_two_studies_share_a_run(tmp_path: Path, params: dict):
+    params = only(params, "activation")
     before = names(resolved(tmp_path, params))
     params["studies"]["again"] = params["studies"]["activation"] | {
-        "axes": [{"model.width_multiple": [4, 8], "model.activation": ["gelu"]}]
+        "axes": [{"model.width_multiple": [4, 8], "model.activation": ["gelu"]}],
     }
     project = resolved(tmp_path, params)
     assert names(project)[: len(before)] == before
@@ -62,6 +89,7 @@ def test_an_edit_of_one_setting_changes_the_ids_it_concerns(tmp_path: Path, para
 
 
 def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Path, params: dict):
+    params = only(params, "activation")
     before = names(resolved(tmp_path, params))
     params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
     laptop = params["bases"]["gpt2-codeparrot"]["laptop"]
@@ -97,20 +125,19 @@ def test_covering_shows_each_component_once_and_stays_small(tmp_path: Path, para
     few = covering(all_runs)
     shown = {(key, value) for run in all_runs for key, value in run.settings.items() if isinstance(value, str)}
     assert {(key, value) for run in few for key, value in run.settings.items() if isinstance(value, str)} == shown
-    assert len(few) == 5
-    params["studies"]["activation"]["axes"][0]["model.width_multiple"] = [1, 2, 3, 4, 5, 6, 7, 8]
-    params["studies"]["activation"]["seeds"] = [0, 1, 2]
-    assert len(resolved(tmp_path, params, "smoke").runs) == 5
+    assert len(few) == 8
+    assert len(resolved(tmp_path, params, "smoke").runs) == len(few)
 
 
 def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
-    params["studies"]["activation"]["axes"] = [{"training.steps": [500, 1000], "optimiser.lr": [1.0e-3, 3.0e-3]}]
+    params = only(params, "activation")
+    params["studies"]["activation"]["axes"] = [{"training.steps": [500, 800], "optimiser.lr": [1.0e-3, 3.0e-3]}]
     project = resolved(tmp_path, params)
     assert [(run.config.training.steps, run.config.optimiser.lr) for run in project.runs] == [
         (500, 1.0e-3),
         (500, 3.0e-3),
-        (1000, 1.0e-3),
-        (1000, 3.0e-3),
+        (800, 1.0e-3),
+        (800, 3.0e-3),
     ]
     assert [run.off_base for run in project.runs] == [
         ("training.steps", "optimiser.lr"),
@@ -122,8 +149,12 @@ def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
 
 
 def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
+    for block in params["studies"]["activation"]["axes"]:
+        block["seed"] = [0]
+    params = only(params, "activation")
     once = resolved(tmp_path, params).runs
-    params["studies"]["activation"]["seeds"] = [0, 1]
+    for block in params["studies"]["activation"]["axes"]:
+        block["seed"] = [0, 1]
     twice = resolved(tmp_path, params).runs
     assert len(twice) == 2 * len(once)
     assert {run.name for run in once} <= {run.name for run in twice}
@@ -131,8 +162,8 @@ def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
 
 
 def test_the_slug_comes_from_the_config_alone():
-    run = load_project(ROOT / "params.yaml", "laptop").runs[-1]
-    assert run.slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s0"
+    run = load_project(ROOT / "params.yaml", "laptop").runs[20]
+    assert run.slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s2"
 
 
 def test_resolving_imports_no_torch():

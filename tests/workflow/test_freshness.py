@@ -134,8 +134,7 @@ def test_a_second_study_that_shares_its_runs_changes_only_the_index_and_what_rea
     built.edit(
         "params.yaml",
         "studies:\n",
-        "studies:\n  again:\n    question: Again?\n    base: tiny\n    seeds: [0]\n"
-        "    axes: [{model.activation: [gelu]}]\n",
+        "studies:\n  again:\n    question: Again?\n    base: tiny\n    axes: [{model.activation: [gelu]}]\n",
     )
     assert not built.snakemake_is_clean()
     built.run("snakemake")

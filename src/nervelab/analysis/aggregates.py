@@ -107,27 +107,30 @@ class Aggregates:
         return self.runs["scale"][0]
 
     def find(self, **settings: Any) -> Run | None:
-        """The run with these settings, otherwise the `BASELINE`; None if this scale does not train it.
+        """The run with these settings, of several seeds the lowest (see `find_seeds`); None if there is none."""
+        return next(iter(self.find_seeds(**settings)), None)
+
+    def find_seeds(self, **settings: Any) -> tuple[Run, ...]:
+        """The runs with these settings, otherwise the `BASELINE`, one for each seed, the lowest first.
 
         Runs that differ from their study's base in a setting that neither names are not considered: a longer
-        training does not stand in for the base's. Of several seeds the lowest is taken.
+        training does not stand in for the base's.
 
         Raises:
-            ValueError: several runs match, or `BASELINE` names what is not among the columns: a defect.
+            ValueError: several runs of one seed match, or `BASELINE` names what is not among the columns: a defect.
         """
         wanted = BASELINE | settings
         unknown = set(wanted) - set(self.runs.columns)
         if unknown & set(BASELINE):
             raise ValueError(f"runs.parquet lacks the setting {', '.join(sorted(unknown))}, which the baseline names")
         if unknown:
-            return None
+            return ()
         matching = self.runs.filter(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items()))
         rows = [row for row in matching.iter_rows(named=True) if set(row["off_base"]) <= {*wanted, "seed"}]
-        lowest = min((row["seed"] for row in rows), default=None)
-        found = [row for row in rows if row["seed"] == lowest]
-        if len(found) > 1:
-            raise ValueError(f"several runs match {wanted}: {[row['name'] for row in found]}")
-        return self._run(found[0]) if found else None
+        by_seed = {row["seed"]: row for row in rows}
+        if len(by_seed) < len(rows):
+            raise ValueError(f"several runs of one seed match {wanted}: {[row['name'] for row in rows]}")
+        return tuple(self._run(by_seed[seed]) for seed in sorted(by_seed))
 
     def _run(self, row: dict[str, Any]) -> Run:
         unmeasured = pl.DataFrame(schema=self.spectra.schema)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-_PLACEMENT = {"preln": "PreLN", "postln": "PostLN", "mixln": "MixLN", "none": "norm-free"}
+_PLACEMENT = {
+    "preln": "PreLN",
+    "postln": "PostLN",
+    "mixln": "MixLN",
+    "released": "released PreLN block",
+    "none": "norm-free",
+}
 _ACTIVATION = {
     "gelu": "GELU",
     "relu": "ReLU",

@@ -9,7 +9,7 @@ from torch import nn
 
 from nervelab.models.attention import CausalSelfAttention
 from nervelab.models.ffn import feed_forward
-from nervelab.models.norms import Residual, layer_placements
+from nervelab.models.norms import Residual, branch_placements, layer_placements
 
 if TYPE_CHECKING:
     from nervelab.study.config import Model
@@ -24,7 +24,8 @@ class Block(nn.Sequential):
         ffn = feed_forward(
             d_model, settings.width_multiple * d_model, settings.activation, bias="ffn" in settings.biases
         )
-        super().__init__(Residual(attention, placement, d_model), Residual(ffn, placement, d_model))
+        of_attention, of_ffn = branch_placements(placement)
+        super().__init__(Residual(attention, of_attention, d_model), Residual(ffn, of_ffn, d_model))
 
 
 class Decoder(nn.Module):

@@ -13,10 +13,19 @@ def layer_placements(placement: str, layers: int, mixln_post_share: float) -> li
     return ["postln"] * post + ["preln"] * (layers - post)
 
 
+def branch_placements(placement: str) -> tuple[str, str]:
+    """The placement of a layer's attention branch and of its FFN branch.
+
+    In the block of NerVE's released code the residual of attention is taken after the norm, that of the FFN is
+    PreLN's.
+    """
+    return ("normed-residual", "preln") if placement == "released" else (placement, placement)
+
+
 class Residual(nn.Module):
     """A residual branch around `inner` with its normalisation.
 
-    PreLN: x + f(norm(x)). PostLN: norm(x + f(x)). None: x + f(x).
+    PreLN: x + f(norm(x)). PostLN: norm(x + f(x)). None: x + f(x). Normed residual: norm(x) + f(norm(x)).
     """
 
     def __init__(self, inner: nn.Module, placement: str, d_model: int) -> None:
@@ -29,4 +38,7 @@ class Residual(nn.Module):
         """Shapes: (batch, tokens, d_model) in and out."""
         if self.placement == "preln":
             return x_BTd + self.inner(self.norm(x_BTd))
+        if self.placement == "normed-residual":
+            normed_BTd = self.norm(x_BTd)
+            return normed_BTd + self.inner(normed_BTd)
         return self.norm(x_BTd + self.inner(x_BTd))

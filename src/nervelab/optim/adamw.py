@@ -16,4 +16,5 @@ if TYPE_CHECKING:
 def build(settings: AdamW, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser over a model's parameters, with weight decay on the roles that the settings name."""
     groups = decay_groups(model, settings.decay, settings.weight_decay)
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps)
+    # Fused: one pass over all parameters, a tenth of a small model's step on the CPU.
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

@@ -114,7 +114,7 @@ class Model(Record):
     context: Positive
     width_multiple: Positive
     activation: Literal["gelu", "relu", "learnable-leaky-relu", "geglu", "swiglu"]
-    placement: Literal["preln", "postln", "mixln", "none"]
+    placement: Literal["preln", "postln", "mixln", "released", "none"]
     mixln_post_share: Share = 0.25
     final_norm: bool
     tied_embeddings: bool

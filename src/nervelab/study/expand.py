@@ -1,4 +1,4 @@
-"""The axes of a study, multiplied out over its base: one checked RunConfig for each point and seed."""
+"""The axes of a study, multiplied out over its base: one checked RunConfig for each point."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nervelab.study.params import Base, Params, checked
 # The settings that every listing and table shows, beside the axes of the studies.
 SHOWN = ("dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
 SECTIONS = ("model", "training", "measure", "optimiser")
+SEED = 0  # of a block without the axis `seed`
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,12 @@ def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
         if scale not in by_scale:
             raise NervelabError(f"{path}: {place} is missing, but studies.{name} needs it; add it.")
         resolver = Resolver(params, by_scale[scale], path, shown)
-        standard = resolver.point(name, {"seed": study.seeds[0]}, key=place)
+        standard = resolver.point(name, {}, key=place)
         for number, block in enumerate(study.axes):
             for values in itertools.product(*block.values()):
-                for seed in study.seeds:
-                    axes = {**dict(zip(block, values, strict=True)), "seed": seed}
-                    point = resolver.point(name, axes, key=f"studies.{name}.axes.{number}")
-                    yield replace(point, off_base=_off_base(point, standard))
+                axes = dict(zip(block, values, strict=True))
+                point = resolver.point(name, axes, key=f"studies.{name}.axes.{number}")
+                yield replace(point, off_base=_off_base(point, standard))
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Resolver:
             "tokenizer": self.params.tokenizers,
             "optimiser": self.base.optimisers,
         }
+        axes = {"seed": SEED, **axes}
         names = {axis: axes.get(axis, getattr(self.base, axis)) for axis in among}
         for axis, name in names.items():
             if name not in among[axis]:

@@ -33,18 +33,11 @@ class Base(Record):
 
 
 class Study(Record):
-    """A question of the paper: blocks of axes over a base, each block the product of its axes, on every seed."""
+    """A question of the paper: blocks of axes over a base, each block the product of its axes."""
 
     question: str
     base: str
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Strict(False), Field(min_length=1)]
     axes: Annotated[tuple[dict[str, Values], ...], Strict(False), Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _seeds_are_no_axis(self) -> "Study":
-        if any("seed" in block for block in self.axes):
-            raise ValueError("seed is no axis; list the seeds under `seeds` of the study")
-        return self
 
 
 class Params(Record):

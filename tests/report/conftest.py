@@ -4,6 +4,7 @@ import pytest
 from synthetic_runs import LAPTOP, write_study
 
 from nervelab.analysis.aggregate import aggregate
+from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
 from nervelab.study.decisions import Analysis
@@ -12,6 +13,18 @@ from nervelab.study.decisions import Analysis
 @pytest.fixture(scope="session")
 def settings():
     return Analysis(window_start=0.15, confidence=0.95, bootstrap=200, seed=0)
+
+
+@pytest.fixture
+def gather(tmp_path):
+    """Aggregates of planted runs."""
+
+    def _gather(*runs):
+        runs_json, runs_root = write_study(tmp_path, runs)
+        aggregate(runs_json, runs_root, tmp_path / "aggregates")
+        return Aggregates.read(tmp_path / "aggregates")
+
+    return _gather
 
 
 @pytest.fixture(scope="session")

@@ -4,25 +4,20 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, write_study
+from synthetic_runs import LAPTOP, LAYERS
 
-from nervelab.analysis.aggregate import aggregate
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.report.figures.figure import STYLE
-from nervelab.report.figures.registry import FIGURES
-
-_FIGURE_1 = next(figure for figure in FIGURES if figure.id == "figure-01-preln-gelu")
+from nervelab.report.figures.training import TRAINING
 
 
 @pytest.fixture
-def draw(tmp_path, settings):
+def draw(gather, settings):
     def _draw(*runs):
-        runs_json, runs_root = write_study(tmp_path, runs)
-        aggregate(runs_json, runs_root, tmp_path / "aggregates")
-        aggregates = Aggregates.read(tmp_path / "aggregates")
+        aggregates = gather(*runs)
         with mpl.rc_context(STYLE):
-            return _FIGURE_1.draw(aggregates, settings), aggregates.find()
+            return TRAINING[0].draw(aggregates, settings), aggregates.find()
 
     return _draw
 
@@ -72,7 +67,7 @@ def test_an_absent_run_is_said_to_be_absent(draw):
 
 def test_one_measured_step_draws_no_contours(draw):
     canvas, _ = draw(replace(LAPTOP[0], steps=(0,)))
-    assert any("too few measured cells" in text.get_text() for axes in canvas.axes for text in axes.texts)
+    assert any("too few measured\ncells" in text.get_text() for axes in canvas.axes for text in axes.texts)
 
 
 def test_a_picture_says_what_it_shows_of(draw):
@@ -86,14 +81,23 @@ def _colour_limits(canvas):
     return contours.get_clim()
 
 
-def test_one_colour_means_the_same_in_both_figures(tmp_path, settings):
-    runs_json, runs_root = write_study(tmp_path, LAPTOP[:2])
-    aggregate(runs_json, runs_root, tmp_path / "aggregates")
-    one = Aggregates.read(tmp_path / "aggregates")
+def test_one_colour_means_the_same_in_both_figures(gather, settings):
+    one = gather(*LAPTOP[:2])
     is_relu = pl.col("name") == LAPTOP[1].name
     raised = one.spectra.with_columns(js=pl.when(is_relu).then(2 * pl.col("js")).otherwise("js"))
     both = Aggregates(runs=one.runs, spectra=raised, history=one.history)
     with mpl.rc_context(STYLE):
-        first, third = (_colour_limits(figure.draw(both, settings)) for figure in FIGURES)
+        first, third = (_colour_limits(figure.draw(both, settings)) for figure in TRAINING)
     assert first == third
     assert first[1] >= raised.filter(is_relu)["js"].max() > 1.5 * raised.filter(~is_relu)["js"].max()
+
+
+def test_marks_of_many_steps_are_thinned_but_lines_are_not(draw):
+    steps = tuple(range(0, 1000, 10))
+    canvas, _ = draw(replace(LAPTOP[0], steps=steps))
+    line, _, (bars,) = canvas.axes[0].containers[0].lines
+    assert len(line.get_xdata()) == len(steps)
+    assert line.get_markevery() == 7
+    assert len(bars.get_segments()) == 15
+    (dots,) = next(axes for axes in canvas.axes if axes.get_ylabel() == "layer").lines
+    assert len(dots.get_xdata()) == 15 * LAYERS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_PLACEMENT = {
+PLACEMENTS = {
     "preln": "PreLN",
     "postln": "PostLN",
     "mixln": "MixLN",
@@ -37,4 +37,4 @@ WINDOW = (
 
 def architecture(settings: dict[str, Any]) -> str:
     """Placement and activation, as in "PreLN GELU"."""
-    return f"{_PLACEMENT[settings['placement']]} {_ACTIVATION[settings['activation']]}"
+    return f"{PLACEMENTS[settings['placement']]} {_ACTIVATION[settings['activation']]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ STYLE = sns.axes_style("ticks") | {
 _PALETTE = sns.color_palette("colorblind")
 PRE, POST, LOSS, FAILED = _PALETTE[0], _PALETTE[1], (0.35, 0.35, 0.35), _PALETTE[3]
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+# matplotlib names an image after its content: two equal images would share one id, which nothing refers to.
+_IMAGE_ID = re.compile(r' id="image[0-9a-f]+"')
 WIDTH = 7.2
 """Width of a figure in inches: a text column at full size."""
 
@@ -58,10 +61,10 @@ def svg(figure: Figure, aggregates: Aggregates, settings: Analysis) -> str:
     content = io.StringIO()
     with mpl.rc_context(STYLE | {"svg.hashsalt": figure.id}):
         figure.draw(aggregates, settings).savefig(content, format="svg", dpi=150, metadata=_NO_METADATA)
-    return content.getvalue()
+    return _IMAGE_ID.sub("", content.getvalue())
 
 
-def note(axes: Axes, text: str) -> None:
+def note(axes: Axes, text: str, *, size: float | None = None) -> None:
     """Say in an otherwise empty panel why it is empty."""
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=LOSS)
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=LOSS, size=size)
     axes.set_axis_off()

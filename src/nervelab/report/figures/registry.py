@@ -1,6 +1,7 @@
 """Every figure, in its order on the page. A new figure is a module beside this one and a line here."""
 
 from nervelab.report.figures.figure import Figure
+from nervelab.report.figures.normfree import NORMFREE
 from nervelab.report.figures.training import TRAINING
 
-FIGURES: tuple[Figure, ...] = (*TRAINING,)
+FIGURES: tuple[Figure, ...] = (*TRAINING, *NORMFREE)

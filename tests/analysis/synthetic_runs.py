@@ -13,7 +13,7 @@ from nervelab.files import digest, sha256, write_json
 
 STEPS = (0, 20, *(round(1000 * k / 14) for k in range(1, 15)))
 LAYERS = 4
-WIDTH = 256
+D_MODEL = 64
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,16 @@ class Planted:
     outcome: str = "finished"
     steps: tuple[int, ...] = STEPS
     seed: int = 0
+    width_multiple: int = 4
     off_base: tuple[tuple[str, object], ...] = ()
 
     @property
     def name(self) -> str:
-        return f"decoder-{self.placement}-{self.activation}-4d-adamw-s{self.seed}-{self.id}"
+        return f"decoder-{self.placement}-{self.activation}-{self.width_multiple}d-adamw-s{self.seed}-{self.id}"
 
     @property
     def id(self) -> str:
-        return digest([self.placement, self.activation, self.seed, self.off_base])[:10]
+        return digest([self.placement, self.activation, self.width_multiple, self.seed, self.off_base])[:10]
 
 
 SHIFT = {"se": 0.6, "pr": 6.0, "eee": -0.05}
@@ -83,7 +84,7 @@ def _listed(run: Planted) -> dict:
         "dataset": "python-packages",
         "model.placement": run.placement,
         "model.activation": run.activation,
-        "model.width_multiple": 4,
+        "model.width_multiple": run.width_multiple,
         "optimiser": "adamw",
         "seed": run.seed,
     } | dict(run.off_base)
@@ -100,11 +101,11 @@ def config(run: Planted) -> dict:
         "model": {
             "placement": run.placement,
             "activation": run.activation,
-            "d_model": WIDTH // 4,
+            "d_model": D_MODEL,
             "layers": LAYERS,
             "heads": 4,
             "context": 64,
-            "width_multiple": 4,
+            "width_multiple": run.width_multiple,
             "final_norm": True,
             "biases": ["query-key"],
             "embedding_dropout": 0.0,
@@ -180,5 +181,5 @@ def _spectra(run: Planted, steps: tuple[int, ...]) -> pl.DataFrame:
             row["js"] = 0.08 * np.exp(-((layer - 1) ** 2)) * (0.3 + share)
             row["pr_gain"] = row["pr_post"] / row["pr_pre"]
             row["delta_eee"] = row["eee_post"] - row["eee_pre"]
-            rows.append(row | {"n_tokens": 4096, "width": WIDTH})
+            rows.append(row | {"n_tokens": 4096, "width": run.width_multiple * D_MODEL})
     return pl.DataFrame(rows)

@@ -12,6 +12,7 @@ from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.words import facts, filled
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
+from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
 from nervelab.report.report import render
 
@@ -252,4 +253,5 @@ def test_svg_files_parse_and_carry_no_date_or_machine(laptop):
         text = (laptop / "figures" / f"{figure.id}.svg").read_text()
         ElementTree.fromstring(text)
         assert "<metadata>" not in text
-        assert "<image" in text  # the contours, rasterised
+        assert ("<image" in text) == (figure not in PLACEMENT)  # contours and maps, rasterised
+        assert len(text) < 250_000

@@ -2,6 +2,8 @@
 
 from nervelab.report.figures.figure import Figure
 from nervelab.report.figures.normfree import NORMFREE
+from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.training import TRAINING
+from nervelab.report.figures.widths import WIDTHS
 
-FIGURES: tuple[Figure, ...] = (*TRAINING, *NORMFREE)
+FIGURES: tuple[Figure, ...] = (*TRAINING, *NORMFREE, *PLACEMENT, *WIDTHS)

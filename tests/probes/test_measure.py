@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from nervelab.errors import NervelabError
 from nervelab.models.ffn import feed_forward
 from nervelab.probes.measure import LayerSpectra, measure
-from nervelab.probes.rows import eigenvalue_rows, spectra_rows
+from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.probes.sites import find_ffns
 from nervelab.spectra.moments import NonFiniteError
 from nervelab.spectra.spectrum import Spectrum
@@ -197,7 +197,79 @@ def test_rows_have_the_columns_of_the_tables() -> None:
     eigenvalues = eigenvalue_rows(layers, step=40)
     assert list(eigenvalues[0]) == ["step", "layer", "group", "estimator", "eigenvalues_pre", "eigenvalues_post"]
     for row, metrics in zip(eigenvalues, spectra, strict=True):
-        again = Spectrum(np.array(row["eigenvalues_post"]), n_tokens=480, solver="file")
+        again = Spectrum(row["eigenvalues_post"].numpy(), n_tokens=480, solver="file")
         assert again.width == len(row["eigenvalues_pre"]) == 24
         share = again.eigenvalues / again.eigenvalues.sum()
         assert metrics["pr_post"] == pytest.approx(1 / (share**2).sum())
+
+
+ESTIMATORS = ("full", "sampling-0.25", "sampling-0.25-richardson", "randsvd-1/6", "lanczos-1/6-tail", "bkq-2x4", "auto")
+
+
+def test_several_estimators_from_one_forward() -> None:
+    model = Stack()
+    calls = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    found = measure(model, batches(), estimators=ESTIMATORS)
+    assert len(calls) == 3
+    assert [(each.layer, each.estimator) for each in found] == [
+        (layer, name) for layer in (0, 1) for name in (*ESTIMATORS[:-1], "full")
+    ]
+    assert_same(found[:: len(ESTIMATORS)], measure(model, batches()))
+    assert_same(found[:: len(ESTIMATORS)], found[len(ESTIMATORS) - 1 :: len(ESTIMATORS)])
+    sampled, richardson = found[1:3]
+    assert 2 <= sampled.pre.n_tokens < 480 / 2
+    assert sampled.pre.n_tokens == sampled.post.n_tokens
+    assert_same([sampled], [richardson])
+    assert richardson.metrics()["pr_post"] == richardson.stated["pr_post"] != sampled.metrics()["pr_post"]
+
+
+def test_samples_are_paired_and_the_same_in_every_chunking() -> None:
+    """ReLU of a plain copy of the input: the spectra before and after are those of the very same rows."""
+    ffn = nn.Sequential(nn.Linear(8, 8, bias=False), nn.ReLU(), nn.Linear(8, 8))
+    ffn[0].weight.data = torch.eye(8)
+    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(2))
+    (whole,) = measure(nn.Sequential(ffn), [x], estimators=["sampling-0.2"])
+    (parts,) = measure(nn.Sequential(ffn), x.split(70), estimators=["sampling-0.2"])
+    kept = x[np.flatnonzero(np.random.default_rng(0).random(300) / 0.2 < 1)]
+    for each in (whole, parts):
+        np.testing.assert_allclose(each.pre.eigenvalues, numpy_spectrum([kept]), rtol=1e-6)
+        np.testing.assert_allclose(each.post.eigenvalues, numpy_spectrum([kept.relu()]), rtol=1e-6)
+
+
+def test_double_is_float64_at_every_width() -> None:
+    ffn = nn.Sequential(nn.Linear(8, 600), nn.GELU(), nn.Linear(600, 8))
+    x = [torch.randn(700, 8, generator=torch.Generator().manual_seed(2))]
+    solvers = [measure(nn.Sequential(ffn), x, double=double)[0].post.solver for double in (False, True)]
+    assert solvers[1] == "torch eigvalsh float64 cpu"
+    assert "float32" in solvers[0]
+
+
+def test_an_unknown_estimator_is_refused_before_the_forward() -> None:
+    with pytest.raises(NervelabError, match="'half' names no estimator"):
+        measure(Stack(), [None], estimators=["half"])
+
+
+def test_seconds_of_each_estimator() -> None:
+    layers = measure(Stack(), batches(), estimators=("full", "sampling-0.25"))
+    assert all(layer.moments_seconds > 0 and layer.solve_seconds > 0 for layer in layers)
+    rows = estimator_rows(layers, step=7)
+    assert [row["estimator"] for row in rows] == ["full", "sampling-0.25"]
+    assert [list(row) for row in rows] == [["step", "estimator", "moments_seconds", "solve_seconds"]] * 2
+    assert rows[0]["solve_seconds"] == pytest.approx(layers[0].solve_seconds + layers[2].solve_seconds)
+
+
+def test_one_token_is_too_few() -> None:
+    with pytest.raises(NervelabError, match="at least 2 tokens, got 1"):
+        measure(Stack(), [torch.ones(1, 8)])
+    with pytest.raises(NervelabError, match="at least 2 tokens"):
+        measure(Stack(), [torch.ones(3, 8)], estimators=["sampling-0.01"])
+
+
+def test_dead_ffns_have_no_metrics() -> None:
+    model = Stack("relu", layers=1)
+    model.ffns[0].up.bias.data.fill_(-1e9)
+    (layer,) = measure(model, batches())
+    assert not layer.post.eigenvalues.any()
+    assert np.isnan([layer.metrics()[name] for name in ("se_post", "pr_post", "eee_post", "js")]).all()
+    assert layer.metrics()["pr_pre"] > 1

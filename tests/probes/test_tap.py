@@ -7,6 +7,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from nervelab.models.ffn import feed_forward
 from nervelab.probes.tap import evaluating, tapped
+from nervelab.spectra.moments import Moments
 
 
 def hooks(model: nn.Module) -> int:
@@ -21,7 +22,8 @@ def test_inputs_are_observed_and_outputs_untouched() -> None:
     model = feed_forward(8, 32, "relu", bias=True)
     x = torch.randn(4, 5, 8)
     expected = model(x)
-    with tapped([model.up, model.down]) as (into_up, into_down):
+    into_up, into_down = Moments(), Moments()
+    with tapped([(model.up, into_up), (model.down, into_down)]):
         assert hooks(model) == 2
         assert torch.equal(model(x), expected)
         model.up(input=x)
@@ -32,7 +34,7 @@ def test_inputs_are_observed_and_outputs_untouched() -> None:
 
 def test_hooks_are_gone_after_an_exception() -> None:
     model = feed_forward(8, 32, "relu", bias=True)
-    with pytest.raises(RuntimeError, match="inside"), tapped([model.up, model.down]):
+    with pytest.raises(RuntimeError, match="inside"), tapped([(model.up, Moments())]):
         fail()
     assert hooks(model) == 0
 

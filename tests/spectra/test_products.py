@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from nervelab.spectra.products import add_gram, full_precision, mirrored
+from nervelab.spectra.products import SymmetricSum, full_precision
 
 
 def gram(rows: torch.Tensor) -> np.ndarray:
-    upper = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64)
-    add_gram(upper, rows)
-    return mirrored(upper).numpy()
+    total = SymmetricSum(rows.shape[1], rows.device)
+    total.add_gram(rows)
+    return total.dense().numpy()
+
+
+@pytest.fixture(params=["torch", "fastest"], autouse=True)
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs on torch alone, and on whatever faster kernel was found."""
+    monkeypatch.setattr(SymmetricSum, "kernels", request.param == "fastest")
 
 
 @pytest.mark.parametrize("width", [1, 7, 64, 65, 200, 600])
@@ -19,15 +25,34 @@ def test_it_is_the_product(width: int, dtype: torch.dtype) -> None:
     rows = torch.randn(50, width, generator=torch.Generator().manual_seed(0)).to(dtype)
     exact = rows.double().numpy().T @ rows.double().numpy()
     tolerance = 1e-6 if dtype == torch.float32 else 1e-13
-    assert np.abs(gram(rows) - exact).max() <= tolerance * exact.max()
+    found = gram(rows)
+    assert np.abs(found - exact).max() <= tolerance * exact.max()
+    assert np.array_equal(found, found.T)
+
+
+def test_rows_may_lie_in_memory_in_any_way() -> None:
+    columns = torch.randn(90, 70, generator=torch.Generator().manual_seed(0))
+    for rows in (columns.T, columns[::2], columns[:, 5:40]):
+        np.testing.assert_allclose(gram(rows), gram(rows.contiguous()), rtol=0, atol=1e-4)
 
 
 def test_it_adds_to_what_is_there() -> None:
     rows = torch.arange(6.0).reshape(2, 3)
-    upper = torch.zeros(3, 3, dtype=torch.float64)
-    add_gram(upper, rows)
-    add_gram(upper, rows)
-    assert torch.equal(mirrored(upper), 2 * (rows.T @ rows).double())
+    total = SymmetricSum(3, rows.device)
+    total.add_gram(rows)
+    total.add_gram(rows)
+    assert torch.equal(total.dense(0.5), (rows.T @ rows).double())
+
+
+@pytest.mark.parametrize("width", [5, 150])
+def test_outer_products_and_the_diagonal(width: int) -> None:
+    a, b = torch.randn(2, width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    total = SymmetricSum(width, a.device)
+    total.add_outer(a, b)
+    total.add_outer(b, a)
+    expected = torch.outer(a, b) + torch.outer(b, a)
+    torch.testing.assert_close(total.dense(), expected)
+    torch.testing.assert_close(total.diagonal(), expected.diagonal())
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e-12, 1e12, 1e30])

@@ -1,33 +1,37 @@
 """Hooks that live for one measurement, and the state of the model around it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from nervelab.spectra.moments import Moments
+
+class Observer(Protocol):
+    """What activations are streamed into."""
+
+    def update(self, x_ND: Tensor) -> None:
+        """Take the rows of a chunk; they must not be kept or changed."""
 
 
 @contextmanager
-def tapped(modules: Sequence[nn.Module]) -> Iterator[list[Moments]]:
-    """Stream the moments of the input of each module while the block lasts; activations are not kept.
+def tapped(taps: Iterable[tuple[nn.Module, Observer]]) -> Iterator[None]:
+    """Stream the inputs of modules into observers while the block lasts; activations are not kept.
 
     All leading dimensions of an input are tokens. The hooks are gone after the block, however it ends.
     """
-    moments = [Moments() for _ in modules]
     with ExitStack() as stack:
-        for module, into in zip(modules, moments, strict=True):
-            handle = module.register_forward_pre_hook(partial(_observe, into), with_kwargs=True)
+        for module, observer in taps:
+            handle = module.register_forward_pre_hook(partial(_observe, observer), with_kwargs=True)
             stack.callback(handle.remove)
-        yield moments
+        yield
 
 
-def _observe(moments: Moments, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _observe(observer: Observer, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     (x,) = (*args, *kwargs.values())
-    moments.update(x.detach().reshape(-1, x.shape[-1]))
+    observer.update(x.detach().reshape(-1, x.shape[-1]))
 
 
 @contextmanager

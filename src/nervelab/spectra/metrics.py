@@ -4,6 +4,8 @@ Every metric reads the shares p_i = l_i / sum(l) of the eigenvalues in descendin
 the scale of the activations. A spectrum without variance has no shares: its metrics are NaN.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -51,10 +53,14 @@ def js_divergence(eigenvalues_p: ArrayLike, eigenvalues_q: ArrayLike) -> float:
     return float((total_D[kept] / 2 * terms).sum())
 
 
-def paired_metrics(pre: Spectrum, post: Spectrum) -> dict[str, float | int]:
+def paired_metrics(pre: Spectrum, post: Spectrum, stated: Mapping[str, float] | None = None) -> dict[str, float | int]:
     """All metrics of one FFN, under their column names in spectra.parquet.
 
     `pr_gain` is PR_post / PR_pre, `delta_eee` is EEE_post - EEE_pre.
+
+    Args:
+        pre, post: the two spectra.
+        stated: metrics that an estimator states itself (an extrapolation, say) in place of those of its spectra.
 
     Raises:
         ValueError: the two were not measured over the same tokens and width.
@@ -64,18 +70,18 @@ def paired_metrics(pre: Spectrum, post: Spectrum) -> dict[str, float | int]:
             f"pre-activation ({pre.n_tokens} tokens, width {pre.width}) and post-activation "
             f"({post.n_tokens} tokens, width {post.width}) are not a pair"
         )
-    pr_pre, pr_post = participation_ratio(pre.eigenvalues), participation_ratio(post.eigenvalues)
-    eee_pre, eee_post = early_enrichment(pre.eigenvalues), early_enrichment(post.eigenvalues)
-    return {
+    metrics = {
         "se_pre": spectral_entropy(pre.eigenvalues),
         "se_post": spectral_entropy(post.eigenvalues),
-        "pr_pre": pr_pre,
-        "pr_post": pr_post,
-        "eee_pre": eee_pre,
-        "eee_post": eee_post,
+        "pr_pre": participation_ratio(pre.eigenvalues),
+        "pr_post": participation_ratio(post.eigenvalues),
+        "eee_pre": early_enrichment(pre.eigenvalues),
+        "eee_post": early_enrichment(post.eigenvalues),
         "js": js_divergence(pre.eigenvalues, post.eigenvalues),
-        "pr_gain": pr_post / pr_pre,
-        "delta_eee": eee_post - eee_pre,
+    } | dict(stated or {})
+    return metrics | {
+        "pr_gain": metrics["pr_post"] / metrics["pr_pre"],
+        "delta_eee": metrics["eee_post"] - metrics["eee_pre"],
         "n_tokens": pre.n_tokens,
         "width": pre.width,
     }

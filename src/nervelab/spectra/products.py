@@ -1,10 +1,16 @@
-"""Products of activations in full precision; the one place for a faster symmetric kernel."""
+"""Symmetric products of activations in full precision; the one place for a faster kernel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from nervelab.spectra.syrk import syrk
+
+# A float32 row is brought to about 1 before it is squared if its largest entry lies outside of this range.
+SAFE = (1e-12, 1e12)
+BLOCKS = 8  # of more blocks each product is smaller, and slower; of fewer, more of the lower triangle is formed
 
 
 @contextmanager
@@ -26,36 +32,70 @@ def full_precision(device_type: str) -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def add_gram(upper_DD: Tensor, rows_ND: Tensor) -> None:
-    """Add rows^T rows to the upper triangle of `upper_DD`, in place; `mirrored` completes it.
+class SymmetricSum:
+    """A symmetric float64 matrix [D, D] that products are added to; its upper triangle is stored, in block rows.
 
-    Only blocks on and above the diagonal are multiplied, little more than half of the full product. They are
-    formed in the dtype of the rows and added in that of the sum.
+    That is nine sixteenths of the full matrix, and little more than half of the work of the full product.
 
-    Args:
-        upper_DD: the sum, float64; blocks below the diagonal hold nothing of use.
-        rows_ND: float32 or float64.
+    Attributes:
+        packed: the block rows one after another, float64; sums of matrices of one width are sums of these.
+        kernels: whether kernels other than torch's may multiply, where they were found to work.
     """
-    size = max(64, -(-rows_ND.shape[1] // 8))
-    with full_precision(rows_ND.device.type):
-        rows_ND, restore = _in_range(rows_ND)
-        for start in range(0, rows_ND.shape[1], size):
-            block = rows_ND[:, start : start + size].T @ rows_ND[:, start:]
-            upper_DD[start : start + size, start:].addcmul_(block.to(upper_DD.dtype), restore)
+
+    kernels = True
+
+    def __init__(self, width: int, device: torch.device) -> None:
+        self.width = width
+        size = max(64, -(-width // BLOCKS))
+        self._bounds = [(start, min(start + size, width)) for start in range(0, width, size)]
+        lengths = [(stop - start) * (width - start) for start, stop in self._bounds]
+        self.packed = torch.zeros(sum(lengths), dtype=torch.float64, device=device)
+        self._blocks = [
+            part.view(stop - start, width - start)
+            for part, (start, stop) in zip(self.packed.split(lengths), self._bounds, strict=True)
+        ]
+
+    def add_gram(self, rows_ND: Tensor) -> None:
+        """Add rows^T rows; formed in the dtype of the rows (float32 or float64), added in float64."""
+        with full_precision(rows_ND.device.type):
+            rows_ND, restore = _in_range(rows_ND)
+            upper_DD = syrk(rows_ND) if self.kernels else None
+            for (start, stop), block in zip(self._bounds, self._blocks, strict=True):
+                if upper_DD is None:
+                    product = rows_ND[:, start:stop].T @ rows_ND[:, start:]
+                else:
+                    product = upper_DD[start:stop, start:]
+                block.add_(product.double(), alpha=restore)  # a sum of mixed precisions takes several times as long
+
+    def add_outer(self, a_D: Tensor, b_D: Tensor) -> None:
+        """Add the upper triangle of a b^T; a lower triangle that differs is lost."""
+        for (start, stop), block in zip(self._bounds, self._blocks, strict=True):
+            block.addr_(a_D[start:stop], b_D[start:])
+
+    def diagonal(self) -> Tensor:
+        """The diagonal [D]."""
+        return torch.cat([block.diagonal() for block in self._blocks])
+
+    def dense(self, scale: float = 1.0) -> Tensor:
+        """The full matrix [D, D] times `scale`, exactly symmetric, float64."""
+        full_DD = self.packed.new_empty(self.width, self.width)
+        for (start, stop), block in zip(self._bounds, self._blocks, strict=True):
+            torch.mul(block, scale, out=full_DD[start:stop, start:])
+            full_DD[stop:, start:stop] = full_DD[start:stop, stop:].T
+            corner = full_DD[start:stop, start:stop]
+            corner.copy_(corner.triu() + corner.triu(1).T)
+        return full_DD
 
 
-def mirrored(upper_DD: Tensor) -> Tensor:
-    """The symmetric matrix whose upper triangle is that of `upper_DD`."""
-    return upper_DD.triu() + upper_DD.triu(1).T
+def _in_range(rows_ND: Tensor) -> tuple[Tensor, float]:
+    """Float32 rows whose squares stay within float32, and what undoes in a product the power of two that brought them.
 
-
-def _in_range(rows_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows with float32 ones brought to about 1 by a power of two, and what undoes that in a product.
-
-    It costs no accuracy, and the squares of tiny and of huge activations stay within float32.
+    A power of two costs no accuracy.
     """
     if rows_ND.dtype == torch.float64:
-        return rows_ND, rows_ND.new_ones(())
-    largest = torch.linalg.vector_norm(rows_ND, float("inf"))
-    scale = torch.ldexp(torch.ones_like(largest), -torch.frexp(largest).exponent)
-    return rows_ND * scale, scale.double() ** -2
+        return rows_ND, 1.0
+    largest = max(each.abs().item() for each in torch.aminmax(rows_ND))
+    if SAFE[0] <= largest <= SAFE[1] or not 0 < largest < float("inf"):
+        return rows_ND, 1.0
+    exponent = torch.frexp(torch.tensor(largest, dtype=torch.float64)).exponent.item()
+    return torch.ldexp(rows_ND, torch.tensor(-exponent, device=rows_ND.device)), 4.0**exponent

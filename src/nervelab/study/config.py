@@ -6,7 +6,10 @@ Everything here is hashed into identities. How a run is executed (device, thread
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+
+from nervelab.errors import NervelabError
+from nervelab.spectra.names import parse
 
 
 class Record(BaseModel):
@@ -166,7 +169,8 @@ class Measure(Record):
 
     At each of the steps `early`, and at `points` equally spaced ones (or after every `every` steps) up to the last.
     `source` is the fixed held-out probe, or the training batch in hand (which then gives the number of tokens).
-    `chunk` is the number of sequences of one forward pass.
+    `chunk` is the number of sequences of one forward pass. `estimators` are measured from the same activations, each
+    under its name (see `nervelab.spectra.names`); one of them is always `full`.
     """
 
     source: Literal["probe", "batch"]
@@ -175,6 +179,21 @@ class Measure(Record):
     points: Positive | None = None
     every: Positive | None = None
     chunk: Positive
+    estimators: Annotated[tuple[str, ...], Strict(False)] = ("full",)
+
+    @field_validator("estimators")
+    @classmethod
+    def _full_and_what_is_named(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                kind = parse(name).kind
+            except NervelabError as error:
+                raise ValueError(str(error)) from error
+            if kind == "auto":
+                raise ValueError("auto chooses by size and names no estimator for a table: name the one it stands for")
+        if "full" not in names or len(set(names)) < len(names):
+            raise ValueError("estimators must contain full, and each name once")
+        return names
 
     @model_validator(mode="after")
     def _one_schedule_one_source(self) -> "Measure":

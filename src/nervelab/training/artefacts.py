@@ -36,6 +36,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "tokens": pl.Int64,
     },
     "timing": {"step": pl.Int64, "train_seconds": pl.Float64, "measure_seconds": pl.Float64},
+    # Of each estimator at one step, as if it had been alone; the forward is in the measure_seconds of timing only.
+    "estimators": {
+        "step": pl.Int64,
+        "estimator": pl.String,
+        "moments_seconds": pl.Float64,
+        "solve_seconds": pl.Float64,
+    },
 }
 
 
@@ -58,8 +65,13 @@ class Rows:
         return self.tables["history"][-1]["step"] if self.tables["history"] else None
 
     def frame(self, table: str) -> pl.DataFrame:
-        """A table as Polars holds it."""
-        return pl.DataFrame(self.tables[table], schema=SCHEMAS[table], orient="row")
+        """A table as Polars holds it; tensors become lists."""
+        columns = {
+            name: [each.numpy() if isinstance(each, torch.Tensor) else each for each in column]
+            for name in SCHEMAS[table]
+            for column in [[row[name] for row in self.tables[table]]]
+        }
+        return pl.DataFrame(columns, schema=SCHEMAS[table])
 
 
 def write_run(

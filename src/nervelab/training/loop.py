@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from nervelab.data.batches import TokenStore
 from nervelab.probes.measure import LayerSpectra, measure
-from nervelab.probes.rows import eigenvalue_rows, spectra_rows
+from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.spectra.moments import NonFiniteError
 from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
@@ -202,7 +202,7 @@ class Loop:
         """The loss and the spectra of every FFN, from one forward over `windows`."""
         meter = LossMeter(self.model)
         try:
-            layers = measure(meter, self._chunks(windows))
+            layers = measure(meter, self._chunks(windows), estimators=self.config.measure.estimators)
         except NonFiniteError as error:
             raise Diverged(f"an activation is not finite at step {self.step}") from error
         return math.fsum(meter.losses) / windows[1].numel(), layers
@@ -211,6 +211,7 @@ class Loop:
         self.solvers.update(spectrum.solver for layer in layers for spectrum in (layer.pre, layer.post))
         self.rows.extend("spectra", spectra_rows(layers, self.step))
         self.rows.extend("eigenvalues", eigenvalue_rows(layers, self.step))
+        self.rows.extend("estimators", estimator_rows(layers, self.step))
         training = self.config.training
         self.rows.add(
             "history",

@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test lint lock clean-env
+.PHONY: all test lint bench lock clean-env
 
 all: $(VENV)/.study
 	@$(RUN)/nervelab build $(if $(SCALE),--scale $(SCALE))
@@ -36,6 +36,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.study
 	@echo "installing what the tests need"
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
+
+bench: $(VENV)/.dev
+	@$(RUN)/python -m benchmarks
 
 # Resolve the locks again; needs uv. The study's lock is the part of the tests' lock that it needs.
 lock:

@@ -79,7 +79,7 @@ def test_few_tokens_bound_the_rank() -> None:
 
 def test_float32_that_would_lose_the_tail_gives_way_to_float64() -> None:
     values = np.where(RANKS == 1, 1.0, 1e-8)
-    values[:300] += np.exp(-RANKS[:300] / 5.0)
+    values[:300] += np.exp(-RANKS[:300] / 1.5)
     spectrum = krylov_quadrature(covariance(values), block=16, steps=24)
     assert "float64" in spectrum.solver
     assert max(errors(spectrum.eigenvalues, values)) < 0.01

@@ -22,7 +22,7 @@ CONVERGED = 1e-2
 # Converged Ritz values closer than this are copies of one eigenvalue.
 COPIES = 1e-4
 # Values below this share of the largest are zeros; by precision of the products.
-NOISE = {torch.float64: 1e-12, torch.float32: 1e-6}
+NOISE = {torch.float64: 1e-12, torch.float32: 3e-7}
 # Squares of the rest below this share of all squares are rounding, and are not matched.
 LEFT = 1e-5
 # An expected error above this is answered by the exact path.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from spectra_by_design import ADVERSARIAL, RANKS, covariance
 
 from nervelab.spectra import estimators
@@ -43,3 +44,21 @@ def test_auto_is_exact_where_that_is_cheap_and_quadrature_above(monkeypatch: pyt
 def test_a_sample_is_no_estimator_of_a_covariance() -> None:
     with pytest.raises(ValueError, match="sampled tokens"):
         estimate(parse("sampling-0.10"), covariance(1.0 / RANKS[:60]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_failing_eigensolver_is_replaced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = covariance(1.0 / RANKS[:600])
+    expected = estimate(parse(name), given).eigenvalues
+
+    def raising(_matrix: torch.Tensor) -> torch.Tensor:
+        raise torch.linalg.LinAlgError("failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", raising)
+    monkeypatch.setattr(torch.linalg, "eigvalsh", raising)
+    np.testing.assert_allclose(estimate(parse(name), given).eigenvalues, expected, rtol=0, atol=1e-5 * expected[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_unit(name: str) -> None:
+    assert estimate(parse(name), covariance(np.ones(1))).eigenvalues == pytest.approx([7])

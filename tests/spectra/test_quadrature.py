@@ -8,8 +8,10 @@ import torch
 from spectra_by_design import ADVERSARIAL, DEGENERATE, RANKS, WIDTH, covariance
 
 from nervelab.spectra import quadrature
-from nervelab.spectra.covariance import Covariance
+from nervelab.spectra.covariance import Covariance, compressed, direct, projected
+from nervelab.spectra.exact import exact_spectrum
 from nervelab.spectra.metrics import early_enrichment, js_divergence, participation_ratio, spectral_entropy
+from nervelab.spectra.moments import Moments
 from nervelab.spectra.quadrature import EEE_SCALE, krylov_quadrature, tilted
 
 
@@ -39,6 +41,22 @@ def test_degenerate_spectra(name: str) -> None:
     assert se < 0.01
     assert pr < 0.03
     assert eee < 0.01
+
+
+def test_activations_of_an_ffn() -> None:
+    """Residual stream of a power-law spectrum, GELU; the pre-activation exact, as in the engine."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6000, 300, generator=generator) * torch.arange(1, 301) ** -0.6
+    weight = torch.randn(1200, 300, generator=generator) / 300**0.5
+    before, after = Moments(), Moments()
+    before.update(x)
+    after.update(torch.nn.functional.gelu(x @ weight.T))
+    pre = exact_spectrum(projected(before, compressed(weight), width=1200)).eigenvalues
+    exact = exact_spectrum(direct(after)).eigenvalues
+    spectrum = krylov_quadrature(direct(after), block=16, steps=24)
+    assert spectrum.solver.startswith("block Krylov")
+    assert max(errors(spectrum.eigenvalues, exact)) < 1e-3
+    assert js_divergence(pre, spectrum.eigenvalues) == pytest.approx(js_divergence(pre, exact), rel=0.01)
 
 
 def test_the_error_is_more_than_it_turns_out_to_be() -> None:

@@ -72,6 +72,9 @@ def measure(
     Returns:
         Layer by layer, in each the estimators in the order asked for.
 
+    Activations that are all zero, or constant, have zero spectra and NaN for metrics. An eigensolver that fails is
+    replaced by another, which the spectrum names.
+
     Raises:
         NervelabError: no FFN was found, one of them saw fewer than two tokens (or a sample drew fewer), or no estimator
             has one of the names.

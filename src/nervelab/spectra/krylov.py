@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nervelab.spectra.products import full_precision
+from nervelab.spectra.solver import eigenpairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,7 @@ class KrylovSpace:
         """The Ritz pairs of the space of the first `blocks` blocks, of all by default."""
         blocks = len(self.sizes) if blocks is None else blocks
         used, last, first = sum(self.sizes[:blocks]), self.sizes[blocks - 1], self.sizes[0]
-        values_m, vectors_mm = torch.linalg.eigh(self._t_mm[:used, :used])
-        values_m, vectors_mm = values_m.flip(0), vectors_mm.flip(1)
+        values_m, vectors_mm = eigenpairs(self._t_mm[:used, :used])
         end_bm = vectors_mm[used - last :]
         if blocks == len(self.sizes):
             squares_m = (end_bm * (self._rest_bb @ end_bm)).sum(0).clamp(min=0)

@@ -47,6 +47,18 @@ def eigenvalues(covariance_DD: Tensor, *, double: bool = False) -> tuple[np.ndar
     return np.clip(values[::-1], 0, None) * trace, solver
 
 
+def eigenpairs(matrix_mm: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues [m], descending, and eigenvectors [m, m] in columns of a small float64 matrix on the CPU.
+
+    numpy's LAPACK takes over should torch's fail.
+    """
+    try:
+        values_m, vectors_mm = torch.linalg.eigh(matrix_mm)
+    except torch.linalg.LinAlgError:
+        values_m, vectors_mm = (torch.from_numpy(each) for each in np.linalg.eigh(matrix_mm.numpy()))
+    return values_m.flip(0), vectors_mm.flip(1)
+
+
 def _solve(unit_DD: Tensor) -> tuple[np.ndarray | None, str]:
     """Ascending eigenvalues and the solver, or None and what went wrong."""
     try:

@@ -15,6 +15,7 @@ from nervelab.spectra.exact import exact_spectrum, spectrum_of
 from nervelab.spectra.krylov import KrylovSpace, rademacher
 from nervelab.spectra.products import full_precision
 from nervelab.spectra.quadrature import CONVERGED
+from nervelab.spectra.solver import eigenvalues
 from nervelab.spectra.spectrum import Spectrum
 from nervelab.spectra.tails import exponential_tail
 
@@ -44,8 +45,8 @@ def randomised_svd(covariance: Covariance, *, rank: int, variant: str, name: str
         for _ in range(POWER_ITERATIONS):
             basis_kc = torch.linalg.qr(matrix_kk @ basis_kc).Q
         small_cc = (basis_kc.T @ (matrix_kk @ basis_kc)).double()
-    values = torch.linalg.eigvalsh((small_cc + small_cc.T) / 2).flip(0).cpu().numpy()
-    solver = f"randomised SVD, {OVERSAMPLING} more columns, {POWER_ITERATIONS} power iterations, {_where(matrix_kk)}"
+    values, solver = eigenvalues((small_cc + small_cc.T) / 2, double=True)
+    solver = f"randomised SVD {_where(matrix_kk)}, {POWER_ITERATIONS} power iterations, then {solver}"
     return _truncated(covariance, values, solver, rank=rank, variant=variant, name=name)
 
 

@@ -63,6 +63,8 @@ class Moments:
         double = self.double or self.width <= DOUBLE_WIDTH or x_ND.dtype == torch.float64
         dtype = torch.float64 if double else torch.float32
         pilot_D = self._pilot_D.to(dtype)  # exact: it is a float32 mean
+        if self.n + len(x_ND) > self.width:
+            self._product()  # at once, not after some of these rows were kept
         for rows_ND in x_ND.split(ROWS):
             self._add(rows_ND.to(dtype) - pilot_D)
 

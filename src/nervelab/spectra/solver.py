@@ -35,7 +35,9 @@ def eigenvalues(covariance_DD: Tensor, *, double: bool = False) -> tuple[np.ndar
     trace = covariance_DD.trace().item()
     if trace <= 0:
         return np.zeros(len(covariance_DD)), "none: zero covariance"
-    unit_DD = covariance_DD / trace
+    if abs(trace - 1) < 1e-9:  # at unit trace already: a copy would be the largest piece of a measurement's memory
+        trace = 1.0
+    unit_DD = covariance_DD if trace == 1 else covariance_DD / trace
     single = not double and len(unit_DD) > DOUBLE_WIDTH
     values, solver = _solve(unit_DD.float() if single else unit_DD)
     if single and values is not None and _may_be_noise(values):

@@ -113,6 +113,12 @@ def test_another_model_family_does_not_count(package: Path):
     assert fingerprint([*ENTRIES, "nervelab.models.other"], package) != before
 
 
+def test_another_optimiser_does_not_count(package: Path):
+    before = fingerprint(ENTRIES, package)
+    edit(package / "optim" / "dion.py", "math.sqrt(m / n)", "math.sqrt(n / m)")
+    assert fingerprint(ENTRIES, package) == before
+
+
 def test_a_template_of_a_package_in_the_closure_counts(package: Path):
     entries = ["nervelab.report.report"]
     before = fingerprint(entries, package)
@@ -126,14 +132,16 @@ def test_an_entry_that_does_not_exist_is_refused(package: Path):
         fingerprint(["nervelab.models.absent"], package)
 
 
-def test_every_module_that_a_trainer_loads_lies_in_the_closure():
+@pytest.mark.parametrize("optimiser", ["adamw", "dion"])
+def test_every_module_that_a_trainer_loads_lies_in_the_closure(optimiser: str):
     """Loads the trainer and its components in a process of their own and compares what came in."""
+    entries = [TRAINER, MODEL_FAMILIES["decoder"], OPTIMISERS[optimiser]]
     code = (
         "import sys, importlib; sys.argv = ['x']\n"
-        f"for name in {[*ENTRIES[1:], 'nervelab.training.__main__']!r}: importlib.import_module(name)\n"
+        f"for name in {entries!r}: importlib.import_module(name)\n"
         "print(*[name for name in sys.modules if name.split('.')[0] == 'nervelab'])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    inside = closure(ENTRIES)
+    inside = closure(entries)
     assert len(loaded) > 10
     assert [name for name in loaded if name not in inside] == []

@@ -8,7 +8,14 @@ from nervelab.study.config import RunConfig
 TRAINER = "nervelab.training.__main__"
 
 MODEL_FAMILIES = {"decoder": "nervelab.models.decoder"}
-OPTIMISERS = {"adamw": "nervelab.optim.adamw"}
+OPTIMISERS = {
+    "adamw": "nervelab.optim.adamw",
+    "adam": "nervelab.optim.adam",
+    "sgd": "nervelab.optim.sgd",
+    "adafactor": "nervelab.optim.adafactor",
+    "muon": "nervelab.optim.muon",
+    "dion": "nervelab.optim.dion",
+}
 
 
 def components(config: RunConfig) -> dict[str, str]:

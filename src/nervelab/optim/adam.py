@@ -1,0 +1,19 @@
+"""Adam (Kingma & Ba 2015), torch's own: its weight decay is added to the gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from nervelab.optim.groups import decay_groups
+
+if TYPE_CHECKING:
+    from nervelab.study.config import Adam
+
+
+def build(settings: Adam, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over a model's parameters, with weight decay on the roles that the settings name."""
+    groups = decay_groups(model, settings.decay, settings.weight_decay)
+    return torch.optim.Adam(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

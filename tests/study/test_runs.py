@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nervelab.study.components import OPTIMISERS
 from nervelab.study.runs import Project, covering, load_project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +147,19 @@ def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
         (),
     ]
     assert project.runs[0].settings["training.steps"] == 500
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+def test_every_optimiser_can_be_an_axis_by_name(tmp_path: Path, params: dict, scale: str):
+    before = load_project(ROOT / "params.yaml", scale).runs[0]
+    params = only(params, "activation")
+    params["studies"]["activation"]["axes"] = [{"optimiser": list(OPTIMISERS)}]
+    params["scales"][scale]["runs"] = "all"
+    project = resolved(tmp_path, params, scale)
+    assert [run.slug for run in project.runs] == [f"decoder-preln-gelu-4d-{name}-s0" for name in OPTIMISERS]
+    assert [run.config.optimiser.name for run in project.runs] == list(OPTIMISERS)
+    assert len({run.fingerprint for run in project.runs}) == len(OPTIMISERS)
+    assert project.runs[0].name == before.name
 
 
 def test_seeds_repeat_every_run(tmp_path: Path, params: dict):

@@ -142,6 +142,11 @@ def _say(problem: Any) -> str:
         return "this key is not known; remove it or mend its spelling"
     if kind == "missing":
         return "this key is missing; add it"
+    if kind == "union_tag_not_found":
+        return f"the key {problem['ctx']['discriminator']} is missing; add it"
+    if kind == "union_tag_invalid":
+        key, tag, known = (problem["ctx"][each] for each in ("discriminator", "tag", "expected_tags"))
+        return f"{tag!r} is no {key} known here; use one of {known}"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind == "model_type":

@@ -19,7 +19,14 @@ _ACTIVATION = {
     "swiglu": "SwiGLU",
 }
 
-OPTIMISERS = {"adamw": "AdamW"}
+OPTIMISERS = {
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "sgd": "SGD",
+    "adafactor": "Adafactor (torch's, not Hugging Face's)",
+    "muon": "Muon",
+    "dion": "Dion",
+}
 
 NOT_RUN = "not run at this scale"
 NOT_STUDIED = "not in this study"

@@ -22,10 +22,27 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g}{THIN}%"
 
 
-def _optimiser(config: dict[str, Any]) -> str:
-    optimiser = config["optimiser"]
-    betas = ", ".join(f"{beta:g}" for beta in optimiser["betas"])
-    return f"{OPTIMISERS[optimiser['name']]}, betas {betas}, weight decay {optimiser['weight_decay']:g}"
+# What is said of an optimiser, beside its rate: those of these settings that it has.
+_OF_OPTIMISER: dict[str, Callable[[Any], str]] = {
+    "betas": lambda betas: f"betas {', '.join(f'{beta:g}' for beta in betas)}",
+    "momentum": lambda momentum: f"momentum {momentum:g}",
+    "mu": lambda mu: f"momentum {mu:g}",
+    "nesterov": lambda nesterov: "Nesterov's form" if nesterov else "without Nesterov's form",
+    "adjust_lr_fn": lambda name: f"steps scaled by shape ({name.replace('_', ' ')})",
+    "rank_fraction": lambda fraction: f"rank {_percent(fraction)} of full",
+    "weight_decay": lambda decay: f"weight decay {decay:g}",
+}
+
+
+def _optimiser(optimiser: dict[str, Any]) -> str:
+    said = (say(optimiser[key]) for key, say in _OF_OPTIMISER.items() if key in optimiser)
+    own = ", ".join((OPTIMISERS[optimiser["name"]], *said))
+    return f"{own}; for all but hidden matrices {_optimiser(optimiser['rest'])}" if "rest" in optimiser else own
+
+
+def _rate(optimiser: dict[str, Any]) -> str:
+    own = f"{optimiser['lr']:g} ({OPTIMISERS[optimiser['name']]})"
+    return f"{own} and {_rate(optimiser['rest'])}" if "rest" in optimiser else own
 
 
 def _schedule(config: dict[str, Any]) -> str:
@@ -74,8 +91,8 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "tokens": lambda row, config: thousands(
         config["training"]["steps"] * config["training"]["batch"] * config["model"]["context"]
     ),
-    "optimiser": lambda row, config: _optimiser(config),
-    "lr": lambda row, config: f"{config['optimiser']['lr']:g}",
+    "optimiser": lambda row, config: _optimiser(config["optimiser"]),
+    "lr": lambda row, config: _rate(config["optimiser"]),
     "schedule": lambda row, config: _schedule(config),
     "precision": lambda row, config: config["training"]["precision"],
     "data": _data,

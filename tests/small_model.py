@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nervelab.study.components import components
 from nervelab.study.config import Model, RunConfig
 
 SMALL = Model(
@@ -44,7 +45,7 @@ def write_plan(path: Path, config: RunConfig) -> Path:
         "slug": "run",
         "config": config.model_dump(mode="json"),
         "inputs": {"tokens": "0123456789"},
-        "components": {"model": "nervelab.models.decoder", "optimiser": "nervelab.optim.adamw"},
+        "components": components(config),
         "fingerprint": "0" * 64,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ class Dion(torch.optim.Optimizer):
 def rank(m: int, n: int, fraction: float) -> int:
     """The rank of the update of an (m, n) matrix: `fraction` of its smaller side, rounded up, as in the authors' code.
 
-    The fraction is taken as it is written: 0.1 of 30 is 3, though the nearest binary number to 0.1 is above it.
+    The fraction is taken as it is written: 0.07 of 100 is 7, though in floats their product is above it.
     """
     return math.ceil(Fraction(str(fraction)) * min(m, n))
 

@@ -1,8 +1,10 @@
 # `make` runs the study of params.yaml, `make test` the tests. Both create .venv from the lock first.
-# make SCALE=smoke: another scale, rendered into results/<scale>/.  make PYTHON=python3.13: another Python.
+# make SCALE=smoke: another scale, rendered into results/<scale>/.  make ONLY=activation: one study alone, rendered into
+# results/only/<study>/.  make PYTHON=python3.13: another Python.
 
 PYTHON ?= python3
 SCALE ?=
+ONLY ?=
 VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check
@@ -10,7 +12,7 @@ PIP := $(RUN)/pip install --quiet --disable-pip-version-check
 .PHONY: all test lint bench lock clean-env
 
 all: $(VENV)/.study
-	@$(RUN)/nervelab build $(if $(SCALE),--scale $(SCALE))
+	@$(RUN)/nervelab build $(if $(SCALE),--scale $(SCALE)) $(if $(ONLY),--only $(ONLY))
 
 test: $(VENV)/.dev
 	@$(RUN)/python -m pytest -n 2 --dist loadgroup

@@ -13,7 +13,10 @@ min_version("9.0")
 # Jobs call the `nervelab` of the Python that runs this, activated or not.
 shell.prefix(f"export PATH='{Path(sys.executable).parent}':$PATH; ")
 
-targets = Targets.of(scale=config.get("scale") or os.environ.get("NERVELAB_SCALE"))
+targets = Targets.of(
+    scale=config.get("scale") or os.environ.get("NERVELAB_SCALE"),
+    only=config.get("only") or os.environ.get("NERVELAB_ONLY"),
+)
 
 
 wildcard_constraints:

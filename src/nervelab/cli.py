@@ -17,6 +17,7 @@ from nervelab.study.targets import Targets
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
+OnlyOption = Annotated[str | None, typer.Option(help="One study of params.yaml; by default all of them.")]
 StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG names it.")]
 
 
@@ -30,24 +31,24 @@ def main() -> None:
 
 
 @app.command()
-def corpus(id: str, scale: ScaleOption = None) -> None:
+def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Fetch, clean and split the corpus with this id."""
     from nervelab.data.corpus import build_corpus
     from nervelab.study.runs import load_project
 
-    project = load_project(scale=scale)
+    project = load_project(scale=scale, only=only)
     if id not in project.corpora:
         raise NervelabError(f"params.yaml asks for no corpus with the id {id}: it was edited; start the build again.")
     build_corpus(project.corpora[id].dataset, corpus_id=id, folder=layout.CORPORA / id, wheels=layout.WHEELS)
 
 
 @app.command()
-def tokens(id: str, scale: ScaleOption = None) -> None:
+def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Tokenise the corpus that the tokens with this id are made from."""
     from nervelab.data.tokens import build_tokens
     from nervelab.study.runs import load_project
 
-    project = load_project(scale=scale)
+    project = load_project(scale=scale, only=only)
     if id not in project.tokens:
         raise NervelabError(f"params.yaml asks for no tokens with the id {id}: it was edited; start the build again.")
     wanted = project.tokens[id]
@@ -55,12 +56,12 @@ def tokens(id: str, scale: ScaleOption = None) -> None:
 
 
 @app.command()
-def plan(names: list[str], scale: ScaleOption = None) -> None:
+def plan(names: list[str], scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Freeze runs of params.yaml as plans."""
     from nervelab.study.plans import write_plan
     from nervelab.study.runs import load_project
 
-    project = load_project(scale=scale)
+    project = load_project(scale=scale, only=only)
     for name in names:
         write_plan(project.run(name))
 
@@ -97,22 +98,22 @@ def train(
 
 
 @app.command()
-def index(stamp: StampOption, scale: ScaleOption = None) -> None:
+def index(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Write results/runs.json."""
     from nervelab.study.index import write_index
 
-    targets = _targets_for(stamp, "index", scale)
+    targets = _targets_for(stamp, "index", scale, only)
     runs_json = targets.results / "runs.json"
     write_index(targets.project, runs_json)
     write_stamp(stamp, read=targets.run_jsons, written=[runs_json])
 
 
 @app.command()
-def aggregate(stamp: StampOption, scale: ScaleOption = None) -> None:
+def aggregate(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Gather the rows of all runs."""
     from nervelab.analysis.aggregate import aggregate as gather
 
-    targets = _targets_for(stamp, "aggregate", scale)
+    targets = _targets_for(stamp, "aggregate", scale, only)
     runs_json = targets.results / "runs.json"
     written = gather(runs_json, layout.RUNS, targets.aggregates)
     # Timings are gathered too, but nothing is stale because a run took longer.
@@ -120,23 +121,23 @@ def aggregate(stamp: StampOption, scale: ScaleOption = None) -> None:
 
 
 @app.command()
-def analyse(stamp: StampOption, scale: ScaleOption = None) -> None:
+def analyse(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Write the tables and decide the findings."""
     from nervelab.analysis.analyse import analyse as decide
 
-    targets = _targets_for(stamp, "analyse", scale)
+    targets = _targets_for(stamp, "analyse", scale, only)
     gathered = sorted(targets.aggregates.glob("*.parquet"))
     written = decide(targets.aggregates, targets.results, targets.project.params.analysis)
     write_stamp(stamp, read=gathered, written=written)
 
 
 @app.command()
-def report(stamp: StampOption, scale: ScaleOption = None) -> None:
+def report(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Draw the figures and render the page."""
     from nervelab.report.provenance import write_provenance
     from nervelab.report.report import render
 
-    targets = _targets_for(stamp, "report", scale)
+    targets = _targets_for(stamp, "report", scale, only)
     results = targets.results
     read = [*sorted(targets.aggregates.glob("*.parquet")), *sorted((results / "tables").glob("*.csv"))]
     provenance = results / "provenance.json"
@@ -156,6 +157,7 @@ def report(stamp: StampOption, scale: ScaleOption = None) -> None:
 def check(
     stage: Annotated[str, typer.Argument(help="data, tokens, or trained (which includes the other two).")] = "trained",
     scale: ScaleOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.analysis.runs import verify_run
@@ -164,7 +166,7 @@ def check(
     stages = ("data", "tokens", "trained")
     if stage not in stages:
         raise NervelabError(f"there is no stage {stage!r} to check: use one of {', '.join(stages)}.")
-    project = Targets.of(scale).project
+    project = Targets.of(scale, only).project
     wanted = (
         [(verify, layout.CORPORA / id) for id in project.corpora],
         [(verify, layout.TOKENS / id) for id in project.tokens],
@@ -177,24 +179,31 @@ def check(
 
 
 @app.command()
-def runs(scale: ScaleOption = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def runs(
+    scale: ScaleOption = None,
+    only: OnlyOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List the runs that params.yaml asks for: study, id, axes, parameters, steps, state."""
     from nervelab.listing import as_json, as_table
 
-    sys.stdout.write(as_json(scale) if json else as_table(scale))
+    sys.stdout.write(as_json(scale, only) if json else as_table(scale, only))
 
 
 @app.command()
 def build(
-    target: Annotated[str, typer.Argument(help="all, a stage (data, tokens, trained, ...), or a file.")] = "all",
+    target: Annotated[
+        str, typer.Argument(help="all, a stage (data, tokens, trained, ...), a study (its runs alone), or a file.")
+    ] = "all",
     scale: ScaleOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Make a target with Snakemake, one build at a time, showing progress."""
     from rich.console import Console
 
     from nervelab.build.workflow import build as run_build
 
-    run_build(target, scale, Console(stderr=True, highlight=False))
+    run_build(target, scale, only, Console(stderr=True, highlight=False))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -224,9 +233,9 @@ def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, o
     sys.stdout.write(f"{verb} {len(paths)} files and folders, {megabytes:.1f} MB{'' if yes else '; --yes does it'}\n")
 
 
-def _targets_for(stamp: Path, stage: str, scale: str | None) -> Targets:
+def _targets_for(stamp: Path, stage: str, scale: str | None, only: str | None) -> Targets:
     """The targets, provided that params.yaml still asks for the stamp that the DAG asked for."""
-    targets = Targets.of(scale)
+    targets = Targets.of(scale, only)
     wanted = targets.stages[stage]
     if (stamp.parent, stamp.name.rpartition(".")[0].rpartition(".")[0]) != (
         wanted.folder,

@@ -33,6 +33,16 @@ def code_folder(fingerprint: str) -> Path:
     return PLANS / "code" / fingerprint
 
 
-def results_folder(scale: str, *, named: bool) -> Path:
-    """Where a scale renders: `results/`, or `results/<scale>/` when the scale was named on the command line."""
-    return RESULTS / scale if named else RESULTS
+def results_folder(scale: str, *, named: bool, only: str | None) -> Path:
+    """Where a build renders.
+
+    That is `results/`, or `results/<scale>/` when the scale was named on the command line; for one study alone
+    `only/<study>/` below it.
+    """
+    folder = RESULTS / scale if named else RESULTS
+    return folder if only is None else folder / "only" / only
+
+
+def aggregates_folder(scale: str, *, only: str | None) -> Path:
+    """Where the rows of a scale's runs, or of one study's, are gathered."""
+    return AGGREGATES / (scale if only is None else f"{scale}-only-{only}")

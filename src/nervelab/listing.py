@@ -16,7 +16,7 @@ from nervelab.study.config import RunConfig
 from nervelab.study.runs import Run, load_project
 
 
-def rows(scale: str | None) -> list[dict[str, Any]]:
+def rows(scale: str | None, only: str | None) -> list[dict[str, Any]]:
     """One row for each study and run: study, run, id, the settings, parameters, steps, state.
 
     Raises:
@@ -32,8 +32,9 @@ def rows(scale: str | None) -> list[dict[str, Any]]:
             "steps": run.config.training.steps,
             "state": state(run),
         }
-        for run in load_project(scale=scale).runs
+        for run in load_project(scale=scale, only=only).runs
         for study in run.studies
+        if only in (None, study)
     ]
 
 
@@ -47,26 +48,34 @@ def state(run: Run) -> str:
     return "incomplete" if any(present) else "absent"
 
 
-def as_json(scale: str | None) -> str:
+def as_json(scale: str | None, only: str | None = None) -> str:
     """The listing as JSON."""
-    return json.dumps(rows(scale), indent=2) + "\n"
+    return json.dumps(rows(scale, only), indent=2) + "\n"
 
 
-def as_table(scale: str | None) -> str:
+def as_table(scale: str | None, only: str | None = None) -> str:
     """The listing for a terminal; settings that are the same everywhere are said once, below."""
-    listed = rows(scale)
+    listed = rows(scale, only)
     common = [key for key in listed[0] if len({str(row[key]) for row in listed}) == 1 and len(listed) > 1]
     shown = [key for key in listed[0] if key not in common and key != "id"]
     table = Table(box=None, pad_edge=False)
     for key in shown:
         table.add_column(key.removeprefix("model."), justify="right" if isinstance(listed[0][key], int) else "left")
     for row in listed:
-        table.add_row(*(f"{row[key]:,}" if key == "parameters" else str(row[key]) for key in shown))
+        table.add_row(*(f"{row[key]:,}" if key == "parameters" else _short(row[key]) for key in shown))
     text = StringIO()
     console = Console(file=text, width=max(100, Console().width))
     console.print(table)
-    console.print(f"{len(listed)} runs; all with " + ", ".join(f"{key} {listed[0][key]}" for key in common))
+    count = f"{len(listed)} runs" if len(listed) > 1 else "1 run"
+    console.print("; all with ".join(filter(None, (count, ", ".join(f"{key} {listed[0][key]}" for key in common)))))
     return text.getvalue()
+
+
+def _short(value: Any) -> str:
+    """A setting in a cell; of a long list the first and how many more."""
+    if isinstance(value, list | tuple) and len(value) > 2:
+        return f"{value[0]} and {len(value) - 1} more"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def parameter_count(config: RunConfig) -> int:

@@ -49,7 +49,7 @@ def points(project: Project, study: str) -> list[tuple]:
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
-def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5(scale: str):
+def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5_and_of_appendix_g(scale: str):
     project = load_project(ROOT / "params.yaml", scale)
     assert set(points(project, "activation")) == {(*each, 4, seed) for each in ARCHITECTURES for seed in (0, 1, 2)}
     assert set(points(project, "width")) == {(*each, width, 0) for each in ARCHITECTURES for width in range(1, 9)}
@@ -60,7 +60,10 @@ def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5(scale: str):
     }
     configurations = {run.slug.rpartition("-s")[0] for run in project.runs}
     assert len(configurations) == 7 * 8 + 2 * 8 + 1
-    assert len(project.runs) == len(configurations) + 2 * (7 + 2)
+    (estimated,) = [run for run in project.runs if "fidelity" in run.studies]
+    assert (estimated.studies, estimated.off_base) == (("fidelity",), ("measure.estimators",))
+    assert points(project, "fidelity") == [("preln", "gelu", 4, 0)]
+    assert len(project.runs) == len(configurations) + 2 * (7 + 2) + 1
     measured = {
         run.config.measure.tokens or run.config.training.batch * run.config.model.context for run in project.runs
     }
@@ -95,6 +98,7 @@ def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Pat
     params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
     laptop = params["bases"]["gpt2-codeparrot"]["laptop"]
     laptop["dataset"] = "renamed"
+    params["bases"]["gpt2-125m-shape"]["laptop"]["dataset"] = "renamed"
     laptop["model"] = dict(reversed(laptop["model"].items()))
     params["studies"]["other-name"] = params["studies"].pop("activation")
     assert names(resolved(tmp_path, params)) == before

@@ -28,9 +28,9 @@ rule index:
     benchmark:
         "logs/index.tsv"
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab index {params.scale} --stamp {output} 2> {log}"
+        "nervelab index {params.options} --stamp {output} 2> {log}"
 
 
 rule aggregate:
@@ -44,9 +44,9 @@ rule aggregate:
     benchmark:
         "logs/aggregate.tsv"
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab aggregate {params.scale} --stamp {output} 2> {log}"
+        "nervelab aggregate {params.options} --stamp {output} 2> {log}"
 
 
 rule analyse:
@@ -59,6 +59,6 @@ rule analyse:
     benchmark:
         "logs/analyse.tsv"
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab analyse {params.scale} --stamp {output} 2> {log}"
+        "nervelab analyse {params.options} --stamp {output} 2> {log}"

@@ -23,9 +23,9 @@ rule corpus:
     resources:
         runtime=240,
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab corpus {wildcards.id} {params.scale} 2> {log}"
+        "nervelab corpus {wildcards.id} {params.options} 2> {log}"
 
 
 rule tokenise:
@@ -40,6 +40,6 @@ rule tokenise:
     resources:
         runtime=240,
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab tokens {wildcards.id} {params.scale} 2> {log}"
+        "nervelab tokens {wildcards.id} {params.options} 2> {log}"

@@ -12,6 +12,6 @@ rule report:
     benchmark:
         "logs/report.tsv"
     params:
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab report {params.scale} --stamp {output} 2> {log}"
+        "nervelab report {params.options} --stamp {output} 2> {log}"

@@ -13,9 +13,9 @@ rule plans:
     priority: 100
     params:
         names=[run.name for run in targets.to_train],
-        scale=targets.scale_option,
+        options=targets.options,
     shell:
-        "nervelab plan {params.scale} {params.names} 2> {log}"
+        "nervelab plan {params.options} {params.names} 2> {log}"
 
 
 rule train:
@@ -39,3 +39,14 @@ rule train:
     shell:
         "nervelab train plans/{wildcards.name}.json --out runs/{wildcards.scale}/{wildcards.name} --device {params.device} --threads {threads}"
         " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"
+
+
+# A target for each study: `snakemake activation` trains its runs. NERVELAB_ONLY=activation renders them alone.
+for study, files in targets.run_files_by_study.items():
+
+    rule:
+        name:
+            study
+        input:
+            files,
+        localrule: True

@@ -22,25 +22,31 @@ from nervelab.study.targets import Targets
 LOG = Path("logs/snakemake.log")
 
 
-def build(target: str, scale: str | None, console: Console) -> None:
+def build(target: str, scale: str | None, only: str | None, console: Console) -> None:
     """Make `target` by Snakemake, showing progress.
 
     Raises:
         NervelabError: bad input, or a job failed; the sentence is the job's own where it said one.
     """
-    targets = Targets.of(scale)
+    targets = Targets.of(scale, only)
     with sole_build(console.print) as lock:
         clear_snakemake_locks(console.print)
         command = [sys.executable, "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("w") as log, View(console, targets) as view:
-            status = _run(command, log, environment(scale), lock, view)
+            status = _run(command, log, environment(scale, only), lock, view)
         said = LOG.read_text(errors="replace")
     if status != 0:
         raise NervelabError(_reason(said))
     if "Nothing to be done" in said:
         console.print("nothing to be done: everything that params.yaml asks for is there")
-    elif target == "all" and scale is None and Path("dvc.lock").exists() and "DVC_STAGE" not in os.environ:
+    elif (
+        target == "all"
+        and scale is None
+        and only is None
+        and Path("dvc.lock").exists()
+        and "DVC_STAGE" not in os.environ
+    ):
         console.print("`dvc commit` records this build in dvc.lock")
     if target == "all":
         console.print(f"open {targets.results / 'index.html'}")
@@ -55,12 +61,12 @@ def repro(arguments: list[str], console: Console) -> int:
     return subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=environment(), check=False).returncode
 
 
-def environment(scale: str | None = None) -> dict[str, str]:
+def environment(scale: str | None = None, only: str | None = None) -> dict[str, str]:
     """The environment of the workflow's processes: this Python's own commands come first.
 
-    The scale travels here and not as `--config`, which would replace the `config` of a profile.
+    Scale and study travel here and not as `--config`, which would replace the `config` of a profile.
     """
-    named = {} if scale is None else {"NERVELAB_SCALE": scale}
+    named = {key: value for key, value in (("NERVELAB_SCALE", scale), ("NERVELAB_ONLY", only)) if value is not None}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, **named, "PATH": path}
 

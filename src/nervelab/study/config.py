@@ -278,7 +278,7 @@ class Measure(Record):
             try:
                 kind = parse(name).kind
             except NervelabError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(str(error).removesuffix(".")) from error
             if kind == "auto":
                 raise ValueError("auto chooses by size and names no estimator for a table: name the one it stands for")
         if "full" not in names or len(set(names)) < len(names):

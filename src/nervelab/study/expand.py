@@ -32,8 +32,8 @@ class Point:
     off_base: tuple[str, ...]
 
 
-def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
-    """Every point of every study, in the order of the file.
+def expand(params: Params, scale: str, path: Path, only: str | None = None) -> Iterator[Point]:
+    """Every point of every study, in the order of the file; of those on request, of the one named `only`.
 
     Raises:
         NervelabError: a base lacks the scale, or an axis names no setting or gives it an impossible value.
@@ -41,6 +41,8 @@ def expand(params: Params, scale: str, path: Path) -> Iterator[Point]:
     axes_of_all = [axis for study in params.studies.values() for block in study.axes for axis in block]
     shown = tuple(dict.fromkeys((*SHOWN, *axes_of_all)))
     for name, study in params.studies.items():
+        if study.on_request and name != only:
+            continue
         by_scale = params.bases[study.base]
         place = f"bases.{study.base}.{scale}"
         if scale not in by_scale:

@@ -11,6 +11,10 @@ from nervelab.study.config import Dataset, Measure, Model, Optimiser, Record, To
 from nervelab.study.decisions import Analysis
 
 Values = Annotated[list[Any], Field(min_length=1)]
+# A study is a target of the workflow, so its name may be none of the others.
+STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
+RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "index", "aggregate", "analyse", "report")
+StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 ScaleName = Literal["smoke", "laptop", "paper"]
 
 
@@ -33,10 +37,14 @@ class Base(Record):
 
 
 class Study(Record):
-    """A question of the paper: blocks of axes over a base, each block the product of its axes."""
+    """A question of the paper: blocks of axes over a base, each block the product of its axes.
+
+    A study `on_request` is made only where it is named, and needs its base only at the scales it is made at.
+    """
 
     question: str
     base: str
+    on_request: bool = False
     axes: Annotated[tuple[dict[str, Values], ...], Strict(False), Field(min_length=1)]
 
 
@@ -48,7 +56,7 @@ class Params(Record):
     datasets: dict[str, Dataset]
     tokenizers: dict[str, Tokenizer]
     bases: dict[str, dict[ScaleName, Base]]
-    studies: dict[str, Study]
+    studies: dict[StudyName, Study]
     analysis: Analysis
 
     @model_validator(mode="after")
@@ -65,6 +73,8 @@ class Params(Record):
                 known(f"{key}.tokenizer", base.tokenizer, self.tokenizers, "tokenizers")
                 known(f"{key}.optimiser", base.optimiser, base.optimisers, f"{key}.optimisers")
         for name, study in self.studies.items():
+            if name in RULES:
+                raise ValueError(f"studies.{name}: a target of the workflow has this name; give the study another")
             known(f"studies.{name}.base", study.base, self.bases, "bases")
         return self
 

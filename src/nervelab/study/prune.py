@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nervelab import layout
@@ -13,10 +13,13 @@ from nervelab.study.runs import load_project
 def unwanted() -> list[Path]:
     """Runs, checkpoints, plans, code snapshots and data that no scale of params.yaml asks for, sorted.
 
+    The runs of a scale at which a study lacks its base are let be: nothing can be said of them.
+
     Raises:
         NervelabError: params.yaml is not valid, so nothing can be said.
     """
-    projects = [load_project(scale=scale) for scale in _scales()]
+    projects = [load_project(scale=scale, only=only) for scale, only in _asked_for()]
+    resolved = {project.scale for project in projects}
     runs = [run for project in projects for run in project.runs]
     names = {run.name for run in runs}
     wanted = {
@@ -28,7 +31,7 @@ def unwanted() -> list[Path]:
         *(layout.TOKENS / id for project in projects for id in project.tokens),
     }
     present = (
-        *layout.RUNS.glob("*/*"),
+        *(path for scale in resolved for path in layout.RUNS.glob(f"{scale}/*")),
         *layout.CHECKPOINTS.glob("*"),
         *layout.PLANS.glob("*.json"),
         *(layout.PLANS / "code").glob("*"),
@@ -48,8 +51,13 @@ def size(paths: Iterable[Path]) -> int:
     )
 
 
-def _scales() -> list[str]:
-    """The scales at which every study can be resolved."""
+def _asked_for() -> Iterator[tuple[str, str | None]]:
+    """The scales at which every study can be resolved, and the studies on request at theirs."""
     params = read_params(layout.PARAMS)
-    needed = {study.base for study in params.studies.values()}
-    return [scale for scale in params.scales if all(scale in params.bases[base] for base in needed)]
+    always = {study.base for study in params.studies.values() if not study.on_request}
+    for scale in params.scales:
+        if all(scale in params.bases[base] for base in always):
+            yield scale, None
+            for name, study in params.studies.items():
+                if study.on_request and scale in params.bases[study.base]:
+                    yield scale, name

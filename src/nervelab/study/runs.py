@@ -138,8 +138,8 @@ def run_id(config: dict[str, Any], inputs: dict[str, str], code: str) -> str:
     return digest({"config": config, "inputs": inputs, "code": code})[:ID_LENGTH]
 
 
-def load_project(path: Path = layout.PARAMS, scale: str | None = None) -> Project:
-    """Read params.yaml and resolve its studies at `scale`, by default the one it names.
+def load_project(path: Path = layout.PARAMS, scale: str | None = None, only: str | None = None) -> Project:
+    """Read params.yaml and resolve its studies, or the one named `only`, at `scale`, by default the one it names.
 
     Raises:
         NervelabError: bad input, said in one sentence with the key's path.
@@ -148,13 +148,15 @@ def load_project(path: Path = layout.PARAMS, scale: str | None = None) -> Projec
     scale = scale or params.scale
     if scale not in params.scales:
         raise NervelabError(f"{path}: there is no scale {scale!r}; use one of {', '.join(params.scales)}.")
+    if only is not None and only not in params.studies:
+        raise NervelabError(f"{path}: there is no study {only!r}; use one of {', '.join(params.studies)}.")
     found: dict[str, Run] = {}
     data: dict[str, Tokens] = {}
-    for point in expand(params, scale, path):
+    for point in expand(params, scale, path, only):
         run = _run(scale, point, data)
         earlier = found.get(run.name)
         found[run.name] = run if earlier is None else _shared(earlier, run)
-    runs = tuple(found.values())
+    runs = tuple(run for run in found.values() if only is None or only in run.studies)
     if params.scales[scale].runs == "covering":
         runs = tuple(covering(runs))
     return Project(params, scale, runs)

@@ -26,36 +26,41 @@ REPORT_ENTRIES = ("nervelab.report.report", "nervelab.report.provenance")
 
 @dataclass(frozen=True)
 class Targets:
-    """What `project` asks for; `named` says that its scale was named on the command line."""
+    """What `project` asks for.
+
+    `named` says that its scale was named on the command line; `only` is the study that alone is asked for.
+    """
 
     project: Project
     named: bool
+    only: str | None
 
     @classmethod
-    def of(cls, scale: str | None = None, params: Path = layout.PARAMS) -> Targets:
-        """The targets at `scale`, or at the scale of params.yaml.
+    def of(cls, scale: str | None = None, only: str | None = None, params: Path = layout.PARAMS) -> Targets:
+        """The targets at `scale`, or at the scale of params.yaml, of all studies or of the one named `only`.
 
         Raises:
             NervelabError: bad input, or a run on disk that was cut short.
         """
-        targets = cls(load_project(params, scale), named=scale is not None)
+        targets = cls(load_project(params, scale, only), named=scale is not None, only=only)
         targets.refuse_truncated()
         return targets
 
     @property
-    def scale_option(self) -> str:
-        """The option that repeats a scale named on the command line."""
-        return f"--scale {self.project.scale}" if self.named else ""
+    def options(self) -> str:
+        """The options that repeat what was named on the command line: the scale, the study."""
+        named = {"scale": self.project.scale if self.named else None, "only": self.only}
+        return " ".join(f"--{option} {value}" for option, value in named.items() if value)
 
     @property
     def results(self) -> Path:
         """Where this build renders."""
-        return layout.results_folder(self.project.scale, named=self.named)
+        return layout.results_folder(self.project.scale, named=self.named, only=self.only)
 
     @property
     def aggregates(self) -> Path:
         """Where the runs' rows are gathered."""
-        return layout.AGGREGATES / self.project.scale
+        return layout.aggregates_folder(self.project.scale, only=self.only)
 
     @property
     def run_names(self) -> list[str]:
@@ -80,7 +85,15 @@ class Targets:
     @property
     def run_files(self) -> list[str]:
         """Every file of every wanted run: a run of which one is deleted is trained again."""
-        return [str(run.folder / file) for run in self.project.runs for file in runfiles.RUN_FILES]
+        return _files_of(self.project.runs)
+
+    @property
+    def run_files_by_study(self) -> dict[str, list[str]]:
+        """Every file of every wanted run of each study that is asked for."""
+        studies = dict.fromkeys(
+            study for run in self.project.runs for study in run.studies if self.only in (None, study)
+        )
+        return {study: _files_of(run for run in self.project.runs if study in run.studies) for study in studies}
 
     @property
     def corpus_files(self) -> list[str]:
@@ -169,6 +182,10 @@ class Targets:
                 sizes = _sizes(recorded)
                 for file in runfiles.RUN_FILES:
                     _refuse_wrong_size(run.folder / file, sizes.get(file))
+
+
+def _files_of(runs: Iterable[Run]) -> list[str]:
+    return [str(run.folder / file) for run in runs for file in runfiles.RUN_FILES]
 
 
 def _complete(folder: Path, files: Iterable[str]) -> bool:

@@ -1,0 +1,157 @@
+"""One study alone: its runs, its folders, its targets; and the names that no study may have."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nervelab import layout, runfiles
+from nervelab.errors import NervelabError
+from nervelab.listing import as_json, as_table
+from nervelab.study.params import RULES, STAGES
+from nervelab.study.runs import Project, load_project
+from nervelab.study.targets import Targets
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = ROOT / "params.yaml"
+SHARING = ("activation", "width", "placement")
+STUDIES = (*SHARING, "fidelity")
+
+
+def names(project: Project) -> list[str]:
+    return [run.name for run in project.runs]
+
+
+def with_study(folder: Path, name: str) -> Path:
+    """The project's params.yaml with one more study."""
+    params = yaml.safe_load(PARAMS.read_text())
+    params["studies"][name] = params["studies"]["activation"]
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's params.yaml and nothing made yet."""
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_runs_of_one_study_are_those_of_all_that_it_asks_for(study: str):
+    whole = load_project(PARAMS, "laptop")
+    alone = load_project(PARAMS, "laptop", study)
+    assert names(alone) == [run.name for run in whole.runs if study in run.studies]
+    assert 0 < len(alone.runs) < len(whole.runs)
+    # what the index says of a shared run does not depend on what else is asked for
+    assert {run.name: run.studies for run in alone.runs}.items() <= {
+        run.name: run.studies for run in whole.runs
+    }.items()
+
+
+def test_together_the_studies_are_the_whole():
+    apart = {run.name for study in STUDIES for run in load_project(PARAMS, "laptop", study).runs}
+    assert apart == set(names(load_project(PARAMS, "laptop")))
+
+
+def test_covering_covers_the_one_study():
+    runs = load_project(PARAMS, "smoke", "placement").runs
+    assert {run.settings["model.placement"] for run in runs} == {"preln", "mixln", "postln", "released"}
+    assert len(runs) == 4
+
+
+def test_an_unknown_study_is_one_sentence_with_those_there_are():
+    listed = ", ".join((*STUDIES, "fidelity-wide"))
+    with pytest.raises(NervelabError, match=rf"there is no study 'widths'; use one of {listed}\.$"):
+        load_project(PARAMS, "laptop", "widths")
+
+
+def test_one_study_is_rendered_and_gathered_in_folders_of_its_own(here: Path):
+    whole, alone = Targets.of(), Targets.of(only="width")
+    assert (str(whole.results), str(whole.aggregates)) == ("results", "aggregates/laptop")
+    assert (str(alone.results), str(alone.aggregates)) == ("results/only/width", "aggregates/laptop-only-width")
+    named = Targets.of("smoke", "width")
+    assert (str(named.results), str(named.aggregates)) == ("results/smoke/only/width", "aggregates/smoke-only-width")
+    assert alone.options.split() == ["--only", "width"]
+    assert named.options.split() == ["--scale", "smoke", "--only", "width"]
+    assert whole.options == ""
+    stamps = [set(targets.stamps.values()) for targets in (whole, alone, named)]
+    assert not stamps[0] & stamps[1]
+    assert not stamps[1] & stamps[2]
+
+
+def test_no_two_folders_of_results_or_of_aggregates_are_one(here: Path):
+    asked = [(scale, only) for scale in (None, "smoke", "paper") for only in (None, *STUDIES)]
+    targets = [Targets.of(*each) for each in asked]
+    assert len({each.results for each in targets}) == len(asked)
+    assert len({each.aggregates for each in targets}) == len(asked)
+
+
+def test_the_files_of_each_study_are_those_of_its_runs(here: Path):
+    targets = Targets.of()
+    assert list(targets.run_files_by_study) == list(STUDIES)
+    for study, files in targets.run_files_by_study.items():
+        runs = load_project(PARAMS, only=study).runs
+        assert files == [
+            str(layout.run_folder("laptop", run.name) / file) for run in runs for file in runfiles.RUN_FILES
+        ]
+    assert {file for files in targets.run_files_by_study.values() for file in files} == set(targets.run_files)
+    assert list(Targets.of(only="width").run_files_by_study) == ["width"]
+
+
+def test_a_shared_run_is_a_file_of_both_studies(here: Path):
+    by_study = Targets.of().run_files_by_study
+    baseline = next(run for run in load_project(PARAMS).runs if set(run.studies) == set(SHARING))
+    for study, files in by_study.items():
+        assert any(baseline.name in file for file in files) is (study in SHARING)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_runs_lists_one_study_alone(here: Path, study: str):
+    rows = json.loads(as_json("laptop", study))
+    assert {row["study"] for row in rows} == {study}
+    assert [row["run"] for row in rows] == names(load_project(PARAMS, "laptop", study))
+    if len(rows) > 1:
+        assert f"{len(rows)} runs; all with " in as_table("laptop", study)
+
+
+def test_a_study_of_one_run_lists_it_and_nothing_that_all_have(here: Path):
+    text = as_table("laptop", "fidelity")
+    assert text.endswith("\n1 run\n")
+
+
+def test_runs_lists_every_study_of_a_shared_run(here: Path):
+    rows = json.loads(as_json("laptop"))
+    assert len(rows) == sum(len(load_project(PARAMS, "laptop", study).runs) for study in STUDIES)
+
+
+def rules_of_the_workflow() -> set[str]:
+    """The names of the rules that the Snakefile and what it includes define."""
+    files = (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    return {
+        name for file in files for name in re.findall(r"^(?:rule|checkpoint) (\w+):", file.read_text(), re.MULTILINE)
+    }
+
+
+def test_the_names_that_no_study_may_have_are_those_of_the_workflows_rules():
+    assert set(RULES) == rules_of_the_workflow()
+    assert len(RULES) == len(set(RULES))
+    assert set(STAGES) < set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_study_with_the_name_of_a_rule_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(NervelabError, match=rf"studies\.{name}: a target of the workflow has this name"):
+        load_project(with_study(tmp_path, name))
+
+
+@pytest.mark.parametrize("name", ["Width", "1d", "a/b", "..", "a b", ""])
+def test_a_study_whose_name_makes_no_folder_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(NervelabError, match=r"studies"):
+        load_project(with_study(tmp_path, name))

@@ -53,7 +53,13 @@ def test_the_scale_and_the_whole_config_are_kept(gather):
 def test_equal_runs_give_equal_bytes(tmp_path):
     runs_json, runs_root = write_study(tmp_path)
     once, twice = (aggregate(runs_json, runs_root, tmp_path / out) for out in ("once", "twice"))
-    assert [file.name for file in once] == ["runs.parquet", "spectra.parquet", "history.parquet", "timing.parquet"]
+    assert [file.name for file in once] == [
+        "runs.parquet",
+        "spectra.parquet",
+        "history.parquet",
+        "timing.parquet",
+        "estimators.parquet",
+    ]
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in twice]
 
 

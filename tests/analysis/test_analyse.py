@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, Planted
+from made_up_runs import gathered, saved, with_estimators
+from synthetic_runs import LAPTOP, LAYERS, SEEDED, Planted
 
-from nervelab.analysis.analyse import analyse
+from nervelab.analysis.analyse import FINDINGS_SCHEMA, analyse
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.files import read_json
@@ -27,9 +28,28 @@ def test_every_registered_table_and_finding_is_written(write, tmp_path):
         "metrics.json",
         *(f"tables/{table.id}.csv" for table in TABLES),
     }
-    findings = pl.read_csv(tmp_path / "results" / "findings.csv")
+    findings = pl.read_csv(tmp_path / "results" / "findings.csv", infer_schema_length=None)
     assert findings["id"].unique(maintain_order=True).to_list() == [finding.id for finding in FINDINGS]
+
+
+def test_what_the_paper_claims_is_supported_in_every_finding(settings, tmp_path):
+    analyse(saved(gathered(with_estimators()), tmp_path / "aggregates"), tmp_path, settings)
+    findings = pl.read_csv(tmp_path / "findings.csv", infer_schema_length=None)
+    assert findings.columns == list(FINDINGS_SCHEMA)
     assert set(findings["verdict"]) == {"supported"}
+    assert set(findings.filter(pl.col("claimed").is_not_null())["holds"]) == {"yes"}
+
+
+def test_what_is_no_longer_made_is_dropped(write, tmp_path):
+    once = write(out="results")
+    left = tmp_path / "results" / "tables" / "table-99-renamed.csv"
+    left.write_text("old\n")
+    beside = tmp_path / "results" / "index.html"
+    beside.write_text("rendered later")
+    assert write(out="results") == once
+    assert not left.exists()
+    assert beside.exists()
+    assert {path.name for path in left.parent.iterdir()} == {f"{table.id}.csv" for table in TABLES}
 
 
 def test_writing_again_is_byte_identical(write):
@@ -42,8 +62,24 @@ def test_metrics_hold_what_there_is_to_compare(write, tmp_path):
     metrics = read_json(tmp_path / "results" / "metrics.json", "")
     assert metrics["scale"] == "laptop"
     assert metrics["eval_loss"] == {"decoder-preln-gelu-4d-adamw-s0": 3.38}
-    assert set(metrics["effects"]) == {finding.id for finding in FINDINGS}
-    assert set(metrics["effects"]["reinjection-se"]) == {"PreLN GELU"}
+    by_gelu_alone = {"reinjection-se", "reinjection-pr", "flattening-eee", "js-bands"}
+    assert set(metrics["effects"]) == by_gelu_alone
+    assert set(metrics["effects"]["reinjection-se"]) == {
+        "PreLN GELU: SE, post minus pre, mean over layers",
+        "PreLN GELU: SE, post minus pre, in layer 2",
+    }
+
+
+def test_metrics_hold_every_effect_that_has_a_value(settings, tmp_path):
+    analyse(saved(gathered(with_estimators()), tmp_path / "aggregates"), tmp_path, settings)
+    effects = read_json(tmp_path / "metrics.json", "")["effects"]
+    findings = pl.read_csv(tmp_path / "findings.csv", infer_schema_length=None)
+    assert list(effects) == sorted(finding.id for finding in FINDINGS)
+    assert sum(map(len, effects.values())) == findings["value"].count()
+    absent = findings.filter(pl.col("value").is_null())
+    assert set(absent["id"]) == {"sampling-fidelity"}  # a squared spectrum was not measured here
+    assert absent.height == 4
+    assert absent["claimed"].null_count() == 4
 
 
 def test_runs_that_share_a_slug_are_told_apart_by_name(write, tmp_path):
@@ -54,12 +90,29 @@ def test_runs_that_share_a_slug_are_told_apart_by_name(write, tmp_path):
 
 
 def test_findings_say_in_columns_what_they_rest_on(write, tmp_path):
-    write()
-    row = pl.read_csv(tmp_path / "results" / "findings.csv").row(0, named=True)
-    known = {"scale": "laptop", "dataset": "python-packages", "run": LAPTOP[0].name, "metric": "spectral entropy"}
-    counted = {"confidence": 0.95, "n_checkpoints": 12, "n_layers": LAYERS, "n_seeds": 1}
-    assert (known | counted).items() <= row.items()
-    assert sum(map(float, row["layers"].split(";"))) / LAYERS == pytest.approx(row["value"])
+    write(*SEEDED)
+    row = pl.read_csv(tmp_path / "results" / "findings.csv", infer_schema_length=None).row(0, named=True)
+    known = {"scale": "laptop", "id": "reinjection-se", "section": "3.1", "verdict": "supported", "confidence": 0.95}
+    known |= {"reason": "4 of 4 effects as claimed", "of": "PreLN GELU", "unit": "nats", "state": "finished"}
+    claim = {"claimed": "above 0", "claimed_low": 0, "claimed_high": None, "holds": "yes"}
+    assert (known | claim).items() <= row.items()
+    assert row["runs"].split(";") == [run.name for run in SEEDED[:3]]
+    by_layer, by_seed = (list(map(float, row[column].split(";"))) for column in ("by_layer", "by_seed"))
+    assert (len(by_layer), len(by_seed)) == (LAYERS, 3)
+    assert sum(by_layer) / LAYERS == pytest.approx(row["value"])
+    assert sum(by_seed) / 3 == pytest.approx(row["value"])
+
+
+def test_an_effect_of_which_nothing_is_claimed_has_no_range(settings, tmp_path):
+    analyse(saved(gathered(with_estimators()), tmp_path / "aggregates"), tmp_path, settings)
+    findings = pl.read_csv(tmp_path / "findings.csv", infer_schema_length=None)
+    shown = findings.filter(pl.col("claimed").is_null())
+    # shares of the gap, MixLN's exponent, pre of two models, early ranking, squared spectra
+    assert shown.height == 2 + 1 + 4 + 14 + 4
+    assert shown.select("claimed_low", "claimed_high").null_count().row(0) == (shown.height,) * 2
+    assert set(shown["holds"]) == {""}
+    both = findings.filter(quantity="EEE_post after training, mean over layers").row(0, named=True)
+    assert (both["claimed_low"], both["claimed_high"]) == (0.3, 0.5)
 
 
 def test_every_table_names_its_scale(write, tmp_path):

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic_runs import STEPS, Planted
 
-from nervelab.analysis.bootstrap import MINIMUM, resample
-from nervelab.analysis.correlations import correlate, pairs_with_eval_loss
+from nervelab.analysis.bootstrap import MINIMUM, resample, widening
+from nervelab.analysis.correlations import correlate, pairs_with_eval_loss, shift
+from nervelab.analysis.estimate import Estimate
 from nervelab.study.decisions import Analysis
 
 _SETTINGS = Analysis(window_start=0.15, confidence=0.95, bootstrap=100, seed=0)
@@ -82,3 +83,47 @@ def test_nothing_is_taken_of_a_failed_run(gather, settings):
     pairs_S2 = pairs_with_eval_loss(run, "se_pre", settings, whole=True)
     assert len(pairs_S2) == 0
     assert correlate(pairs_S2, settings).pearson is None
+
+
+@pytest.fixture
+def three_series():
+    """Loss and a metric twice, the second time disturbed: shape [12, 2] each."""
+    random = np.random.default_rng(3)
+    loss = np.linspace(3, 0, 12) + 0.2 * random.standard_normal(12)
+    metric = -loss + 0.3 * random.standard_normal(12)
+    return np.column_stack([metric, loss]), np.column_stack([metric + random.standard_normal(12), loss])
+
+
+def test_a_shift_is_the_second_r_less_the_first_over_blocks_that_both_share(settings, three_series):
+    first_S2, second_S2 = three_series
+    r = [np.corrcoef(pairs.T)[0, 1] for pairs in three_series]
+    rows_BS = resample(np.arange(12), settings)
+    resampled = [np.corrcoef(second_S2[rows].T)[0, 1] - np.corrcoef(first_S2[rows].T)[0, 1] for rows in rows_BS]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    # three blocks of four: Student's t of 2 degrees of freedom over the normal quantile, times the root of 3/2
+    stretch = widening(12, settings)
+    assert stretch == pytest.approx(4.302653 / 1.959964 * 1.5**0.5, rel=1e-6)
+    found, value = shift(first_S2, second_S2, settings), r[1] - r[0]
+    expected = (value, value - stretch * (value - low), value + stretch * (high - value))
+    assert (found.value, found.low, found.high) == pytest.approx(expected)
+
+
+def test_a_shift_is_turned_about_by_exchanging_its_sides(settings, three_series):
+    one, other = shift(*three_series, settings), shift(*three_series[::-1], settings)
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+
+
+def test_what_both_series_share_does_not_widen_a_shift(settings, three_series):
+    """Resampled apart, two equal series would differ."""
+    found = shift(three_series[1], three_series[1], settings)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_a_shift_of_few_checkpoints_has_no_interval_and_of_a_constant_none_at_all(settings, three_series):
+    first_S2, second_S2 = three_series
+    few = shift(first_S2[: MINIMUM - 1], second_S2[: MINIMUM - 1], settings)
+    assert few.value is not None
+    assert (few.low, few.high) == (None, None)
+    constant_S2 = np.column_stack([np.ones(12), first_S2[:, 1]])
+    assert shift(constant_S2, second_S2, settings) == shift(first_S2, constant_S2, settings) == Estimate()
+    assert shift(np.empty((0, 2)), np.empty((0, 2)), settings) == Estimate()

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from synthetic_runs import LAPTOP, write_study
+from synthetic_runs import LAPTOP, SEEDED, write_study
 
 from nervelab.analysis.aggregate import aggregate
 from nervelab.analysis.aggregates import Aggregates
@@ -31,7 +31,7 @@ def gather(tmp_path):
 def build(settings):
     """Take planted runs all the way to the page below `root`; the folder of results."""
 
-    def _build(root, runs=LAPTOP, scale="laptop", provenance=None):
+    def _build(root, runs=SEEDED, scale="laptop", provenance=None):
         runs_json, runs_root = write_study(root, tuple(runs), scale=scale)
         aggregate(runs_json, runs_root, root / "aggregates")
         analyse(root / "aggregates", root / "results", settings)
@@ -49,7 +49,7 @@ def build(settings):
 
 @pytest.fixture(scope="session")
 def laptop(build, tmp_path_factory):
-    """The results of all seven runs."""
+    """The results of all seven models, each on three seeds."""
     return build(tmp_path_factory.mktemp("laptop"))
 
 

@@ -5,15 +5,19 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP
+from synthetic_runs import SEEDED
 
+from nervelab.analysis.findings.finding import VERDICTS
 from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.models import named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.words import facts, filled
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
+from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
+from nervelab.report.page import _decisive, _distance, _model, _revisions
 from nervelab.report.report import render
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
@@ -72,36 +76,54 @@ def partial_page(partial):
     return _Page((partial / "index.html").read_text())
 
 
+_DATA_TABLES = [table for table in TABLES if not table.columns]
+_SHOWN_TABLES = [table for table in TABLES if table.columns]
+
+
 def test_everything_registered_is_on_the_page(page, known):
-    for part in (*FINDINGS, *TABLES, *FIGURES):
+    for part in (*FINDINGS, *_SHOWN_TABLES, *FIGURES):
         assert part.id in page.ids
     for finding in FINDINGS:
-        assert page.text.count(_said(finding.rule.text, known)) == 1
-        assert _said(finding.rule.caveat, known) in page.text
+        assert page.text.count(_said(finding.rule, known)) == 1
+        assert _said(finding.caveat, known) in page.text
     for part in (*TABLES, *FIGURES):
         assert _said(part.caption, known) in page.text
+    for table in _DATA_TABLES:
+        assert ("href", f"tables/{table.id}.csv") in page.attributes
+        assert f"{table.id}.csv : {table.title}." in page.text
+
+
+def test_findings_stand_under_their_section_and_share_a_rule(page):
+    text = page.text[page.text.index("Findings and their rules") : page.text.index("Tables")]
+    places = [text.index(f"Section {section} ") for section in dict.fromkeys(finding.section for finding in FINDINGS)]
+    assert places == sorted(places)
+    assert text.count("Rule.") == len({finding.rule for finding in FINDINGS})
+    assert text.count("What it cannot tell.") == len({finding.rule for finding in FINDINGS if finding.caveat})
 
 
 def test_everything_registered_is_in_the_markdown(laptop, known):
     text = (laptop / "report.md").read_text()
     for part in (*TABLES, *FIGURES):
         assert part.title in text
-    assert all(text.count(filled(finding.rule.text, known)) == 1 for finding in FINDINGS)
+    assert all(text.count(filled(finding.rule, known)) == 1 for finding in FINDINGS)
     for _, target in re.findall(r"\[([^]]*)\]\(([^)]*)\)", text):
         assert (laptop / target).is_file()
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(laptop):
     blocks = re.findall(r"(?:^\|.*\n)+", (laptop / "report.md").read_text(), re.MULTILINE)
-    assert len(blocks) == len(FINDINGS) + len(TABLES) + 2  # the list of runs and the timings
+    # besides: the summary, the list of runs and the timings
+    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) + 3
     for block in blocks:
-        assert len({line.count("|") for line in block.splitlines()}) == 1
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-def test_the_page_holds_all_it_needs(laptop, page):
+def test_the_page_holds_all_it_needs_and_links_to_nothing_but_its_data(laptop, page):
+    data = {f"tables/{table.id}.csv" for table in _DATA_TABLES}
     for name, value in page.attributes:
         if name in {"src", "href", "xlink:href"}:
-            assert value.startswith(("#", "data:image/png;base64,")), value
+            assert value.startswith(("#", "data:image/png;base64,")) or (name == "href" and value in data), value
+    assert all((laptop / file).is_file() for file in data)
     style = re.search(r"<style>(.*?)</style>", (laptop / "index.html").read_text(), re.DOTALL).group(1)
     assert "url(" not in style
     assert "@import" not in style
@@ -115,26 +137,57 @@ def test_ids_are_unique_and_references_resolve(laptop, page):
     assert {first or second for first, second in references} <= set(page.ids)
 
 
+def _summary(page):
+    return page.text[page.text.index("What was found") : page.text.index("What was trained and measured")]
+
+
 def test_verdicts_effects_and_limits_are_in_the_summary(laptop, page):
-    text = page.text
-    summary = text[text.index("What was found") : text.index("What was trained and measured")]
-    assert summary.count("supported GELU and ReLU") == len(FINDINGS)
-    effect = pl.read_csv(laptop / "findings.csv").row(0, named=True)
-    assert f"PreLN GELU: +{effect['value']:.3g} nats" in summary
+    text, summary = page.text, _summary(page)
+    rows = pl.read_csv(laptop / "findings.csv", infer_schema_length=None)
+    for finding in FINDINGS:
+        row = rows.filter(id=finding.id).row(0, named=True)
+        assert f"{row['verdict']} {finding.claim} ({finding.section})" in summary
+        assert f"; {row['reason']})" in summary
+    counted = rows.unique("id")["verdict"].value_counts()
+    for verdict, number in counted.iter_rows():
+        assert f"{number} {verdict}" in summary
+    assert set(counted["verdict"]) == {"supported", "contradicted", "inconclusive", "not run"}
+    effect = rows.row(0, named=True)
+    assert f"PreLN GELU: {effect['quantity']} +{effect['value']:.3g} nats [+" in summary
     assert "a laptop-scale verdict says nothing about the paper's scale" in summary
     assert "a stand-in for CodeParrot" in summary
     assert "prototypes before these rules were written" in text
     assert "sqlalchemy==2.1.9: MIT; sympy==1.14.0: BSD-3-Clause" in text
 
 
+def test_the_summary_says_how_a_verdict_follows(page):
+    assert " ".join(VERDICTS.split()) in _summary(page)
+
+
+def test_the_summary_shows_the_effect_that_decides(page, partial_page):
+    gelu_better = "PreLN GELU − PreLN ReLU: final eval loss +0.0900 nats [+0.08"
+    assert f"contradicted GELU has the lower perplexity. (3.1) {gelu_better}" in _summary(page)
+    # GELU got stuck and ReLU is absent: what is absent comes first.
+    absent = "PreLN ReLU: SE, post minus pre, mean over layers not run at this scale"
+    assert f"not run GELU and ReLU raise spectral entropy: post above pre. (3.1) {absent}" in _summary(partial_page)
+    failed = "norm-free GELU: EEE_pre of the first third of layers diverged at step 429"
+    assert failed in _summary(partial_page)
+
+
 def test_table_2_shows_both_numbers(page):
-    assert "PreLN GELU 2.714 29.37 1 2 3.380 finished" in page.text
-    assert "PreLN ReLU below PreLN GELU by 0.090 nats" in page.text
+    assert "PreLN GELU 2.714 29.37 1 2 3.380 0.004 3 finished" in page.text
+    assert "PreLN ReLU below PreLN GELU" in page.text
+
+
+def test_tables_are_arranged_as_in_the_paper(page):
+    assert "SE pre Pearson, paper −0.98 −0.98 −0.99 −0.99 −0.99 −0.99 −0.99 −0.99 −0.99" in page.text
+    assert "SE post Pearson, paper −1.00 −1.00 −0.57 −0.85 −0.92 −0.99 −1.00" in page.text
+    assert "PostLN PR_post, paper 95 ± 65 142 ± 104 151 ± 147 240 ± 231 117 ± 110" in page.text
 
 
 def test_the_page_says_how_far_it_reaches(page):
-    assert "3 of NerVE's findings, from section 3.1, are decided here" in page.text
-    assert "Verdicts rest on one seed of each run named." in page.text
+    sections = "3.1; 3.1, B.2; 3.2; 3.4; C.1; 3.5; G"
+    assert f"{len(FINDINGS)} of NerVE's findings, from sections {sections}, are decided here" in page.text
     assert page.text.count("Of several seeds of one run the lowest is shown.") > 2
     assert "one share for all runs, chosen once, with prototypes at laptop scale in view" in page.text
 
@@ -146,21 +199,86 @@ def test_choices_are_visible(page):
 
 
 def test_a_revised_rule_is_listed_for_its_findings(page):
-    assert "reinjection-se , reinjection-pr , flattening-eee : this rule replaced" in page.text
+    text = page.text[: page.text.index("Section 3.1 ", page.text.index("Findings and their rules"))]
+    listed = {}
+    for finding in FINDINGS:
+        for revision in finding.revisions:
+            listed.setdefault(revision, []).append(finding.id)
+    assert ["reinjection-se", "reinjection-pr", "flattening-eee"] in listed.values()
+    for revision, ids in listed.items():
+        assert f"{' , '.join(ids)} : {revision}" in text
+        assert page.text.count(revision) == 1
+    without = [finding.id for finding in FINDINGS if not finding.revisions]
+    assert without
+    assert not any(f"{id} :" in text for id in without)
+
+
+def test_a_revision_of_several_findings_is_listed_once():
+    findings = [
+        {"id": "one", "revisions": ("a", "b")},
+        {"id": "two", "revisions": ()},
+        {"id": "three", "revisions": ("b",)},
+    ]
+    expected = [{"ids": ["one"], "text": "a"}, {"ids": ["one", "three"], "text": "b"}]
+    assert _revisions(findings) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "distance"),
+    [
+        ({}, 2.0),
+        ({"value": -1.0, "low": -1.25, "high": -0.75}, 2.0),
+        ({"claimed_low": 0.5, "claimed_high": 1.25}, 0.5),
+        ({"claimed_low": None, "claimed_high": None}, 0.0),
+        ({"low": None, "high": None}, 0.0),
+        ({"low": 1.0, "high": 1.0}, 0.0),
+    ],
+)
+def test_an_effects_distance_is_in_widths_of_its_interval(changed, distance):
+    row = {"value": 1.0, "low": 0.75, "high": 1.25, "claimed_low": 0.0, "claimed_high": None} | changed
+    assert _distance(row) == pytest.approx(distance)
+
+
+def test_of_several_effects_the_clearest_decides():
+    def effect(name, holds, distance, claimed="above 0", state="finished"):
+        return {"of": name, "holds": holds, "distance": distance, "claimed": claimed, "state": state}
+
+    effects = [
+        effect("weak", "yes", 0.6),
+        effect("clear", "yes", 3.0),
+        effect("contrary", "no", 0.7),
+        effect("open", "open", 0.1),
+        effect("shown", "", 9.0, claimed="", state="not run at this scale"),
+    ]
+    chosen = {verdict: _decisive(verdict, effects)["of"] for verdict in ("supported", "contradicted", "inconclusive")}
+    assert chosen == {"supported": "clear", "contradicted": "contrary", "inconclusive": "open"}
+    absent = effect("absent", "open", 0.0, state="not run at this scale")
+    assert _decisive("not run", [*effects, effect("failed", "open", 0.0, state="stuck"), absent]) is absent
+
+
+def test_a_run_is_named_with_what_is_off_its_base():
+    row = {"placement": "preln", "activation": "gelu", "width_multiple": 2, "off_base": []}
+    plain = _model(row)
+    assert plain == named({"placement": "preln", "activation": "gelu", "width_multiple": 2})
+    assert _model(row | {"off_base": ["width_multiple"]}) == plain
+    other = row | {"off_base": ["width_multiple", "optimiser_lr", "measure_estimators"], "optimiser_lr": 0.01}
+    other["measure_estimators"] = ["full", "sampling-0.05", "bkq-8x12"]
+    assert _model(other) == f"{plain}; optimiser lr 0.01; measure estimators full and 2 more"
 
 
 def test_every_run_is_listed_with_its_outcome(page, partial_page):
-    for run in LAPTOP:
+    for run in SEEDED:
         assert run.name in page.text
-    assert "7 runs, 7 finished." in page.text
+    assert "21 runs, 21 finished." in page.text
+    assert "norm-free learnable leaky ReLU 2 finished 3.554" in page.text
     assert "3 runs, 1 finished, 2 failed" in " ".join(partial_page.text.replace(" ,", ",").split())
     assert "diverged at step 429" in partial_page.text
 
 
 def test_absent_and_failed_runs_are_shown_as_that(partial, partial_page):
     assert "PreLN ReLU: not run at this scale" in partial_page.text
-    assert "PreLN GELU: stuck at step 429" in partial_page.text
-    assert "norm-free ReLU 2.988 – – – – not run at this scale" in partial_page.text
+    assert "GELU 4d: stuck at step 429" in partial_page.text
+    assert "norm-free ReLU 2.988 – – – – – – not run at this scale" in partial_page.text
     assert "its verdicts claim nothing" in partial_page.text
     assert sorted(path.stem for path in (partial / "figures").iterdir()) == [f.id for f in FIGURES]
 
@@ -194,10 +312,20 @@ def test_rendering_again_is_byte_identical(laptop, analysed, render_again):
     assert {str(file) for file in written} == {
         "index.html",
         "report.md",
+        "timings/table-10-seconds.csv",
         *(f"figures/{figure.id}.svg" for figure in FIGURES),
     }
     for file in written:
         assert (analysed / "results" / file).read_bytes() == (laptop / file).read_bytes()
+
+
+def test_a_figure_that_is_no_longer_drawn_is_dropped(analysed, render_again):
+    render_again()
+    left = analysed / "results" / "figures" / "figure-99-renamed.svg"
+    left.write_text("old")
+    render_again()
+    assert {path.stem for path in left.parent.iterdir()} == {figure.id for figure in FIGURES}
+    assert (analysed / "results" / "findings.csv").is_file()
 
 
 def test_only_the_timings_block_depends_on_timings_and_versions(laptop, analysed, render_again):
@@ -253,5 +381,13 @@ def test_svg_files_parse_and_carry_no_date_or_machine(laptop):
         text = (laptop / "figures" / f"{figure.id}.svg").read_text()
         ElementTree.fromstring(text)
         assert "<metadata>" not in text
-        assert ("<image" in text) == (figure not in PLACEMENT)  # contours and maps, rasterised
+        assert ("<image" in text) == (
+            figure not in (*PLACEMENT, *ESTIMATORS)
+        )  # contours and maps, rasterised; nothing was estimated
         assert len(text) < 250_000
+
+
+def test_a_page_without_a_run_of_several_estimators_has_no_table_10(laptop):
+    for page in ("index.html", "report.md"):
+        assert "Table 10: seconds" not in (laptop / page).read_text()
+    assert (laptop / "timings" / "table-10-seconds.csv").read_text().count("\n") == 1

@@ -10,10 +10,10 @@ from synthetic_runs import LAYERS, Planted
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.figures.placement import PLACEMENT
-from nervelab.report.figures.widths import WIDTHS
+from nervelab.report.figures.widths import WIDTH_SWEEPS
 
 _GELU = tuple(Planted(width_multiple=multiple) for multiple in range(1, 9))
-_FIGURE_6, _FIGURE_14, _FIGURE_17 = PLACEMENT[0], WIDTHS[0], WIDTHS[3]
+_FIGURE_6, _FIGURE_14, _FIGURE_17 = PLACEMENT[0], WIDTH_SWEEPS[0], WIDTH_SWEEPS[3]
 _NOT_RUN = "not run at this scale"
 
 
@@ -111,7 +111,7 @@ def test_several_models_are_named_above_their_rows(draw, gather):
     assert "norm-free, 4 layers, d = 64, D = 128 to 256" in canvas.get_suptitle()
 
 
-@pytest.mark.parametrize("figure", [*PLACEMENT, *WIDTHS], ids=lambda figure: figure.id)
+@pytest.mark.parametrize("figure", [*PLACEMENT, *WIDTH_SWEEPS], ids=lambda figure: figure.id)
 def test_without_any_run_that_is_said(draw, gather, figure):
     (axes,) = draw(figure, gather(Planted(placement="none", activation="swiglu"))).axes
     assert "nothing measured at this scale" in _said(axes)[0]

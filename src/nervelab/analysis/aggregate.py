@@ -1,4 +1,4 @@
-"""From run folders to four tables, the only thing that later analysis reads."""
+"""From run folders to five tables, the only thing that later analysis reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.runs import TIMING, RunFolder, open_run
+from nervelab.analysis.runs import ESTIMATOR_SECONDS, TIMING, RunFolder, open_run
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_with
 
@@ -28,12 +28,12 @@ _RESULTS = {
 
 
 def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
-    """Verify every listed run and gather all of them into four tables below `out_dir`.
+    """Verify every listed run and gather all of them into five tables below `out_dir`.
 
     runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns; `off_base` names
     those of them in which the run differs from its study's base, `config` is its whole RunConfig as JSON.
-    spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet does
-    too, and is the only one of the four that may differ between two executions of the same runs.
+    spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet and
+    estimators.parquet do too, and are the only ones that may differ between two executions of the same runs.
 
     Args:
         runs_json: results/runs.json.
@@ -51,7 +51,7 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
         raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
     folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
     gathered = {"runs.parquet": _runs(folders, listing["scale"])}
-    for file in ("spectra.parquet", "history.parquet", TIMING):
+    for file in ("spectra.parquet", "history.parquet", TIMING, ESTIMATOR_SECONDS):
         gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
     for file, table in gathered.items():
         write_with(out_dir / file, table.write_parquet)

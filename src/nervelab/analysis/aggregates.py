@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from nervelab.analysis.runs import read_table
+from nervelab.files import canonical_json
 
 # What a run has unless a lookup says otherwise: the baseline of GPT-2 125M, NerVE, section 3.1.
 BASELINE: dict[str, Any] = {
@@ -20,6 +21,8 @@ BASELINE: dict[str, Any] = {
     "width_multiple": 4,
     "optimiser": "adamw",
 }
+FULL = "full"
+"""The estimator of all tokens and the whole spectrum, which everything is decided by."""
 SEEDS = "Of several seeds of one run the lowest is shown."
 """What `Aggregates.find` takes, said to readers."""
 
@@ -43,7 +46,7 @@ class Run:
 
     Attributes:
         row: its row of runs.parquet.
-        spectra: its rows of spectra.parquet, for all tokens, with the full estimator.
+        spectra: its rows of spectra.parquet, for all tokens, by one estimator: the full one, see `Aggregates.under`.
         history: its rows of history.parquet.
     """
 
@@ -55,6 +58,10 @@ class Run:
     def failed(self) -> bool:
         """Whether training diverged or got stuck, so that its spectra are not those of a trained network."""
         return self.row["outcome"] != "finished"
+
+    @cached_property
+    def _grids(self) -> dict[str, Grid]:
+        return {}
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -73,6 +80,11 @@ class Run:
 
     def grid(self, metric: str) -> Grid:
         """A metric (a column of spectra.parquet) by step and layer."""
+        if metric not in self._grids:
+            self._grids[metric] = self._pivoted(metric)
+        return self._grids[metric]
+
+    def _pivoted(self, metric: str) -> Grid:
         wide = self.spectra.pivot("layer", index="step", values=metric, sort_columns=True).sort("step")
         values_SL = wide.drop("step").cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return Grid(steps_S=wide["step"].to_numpy(), values_SL=values_SL)
@@ -132,13 +144,37 @@ class Aggregates:
             raise ValueError(f"several runs of one seed match {wanted}: {[row['name'] for row in rows]}")
         return tuple(self._run(by_seed[seed]) for seed in sorted(by_seed))
 
+    def all_runs(self) -> list[Run]:
+        """Every run, in the order of the study."""
+        return [self._run(row) for row in self.runs.iter_rows(named=True)]
+
+    def under(self, run: Run, estimator: str) -> Run:
+        """The same run with the spectra of another estimator."""
+        rows = self.spectra.filter(pl.col("name") == run.row["name"], estimator=estimator, group="all")
+        return replace(run, spectra=rows)
+
+    def replicates(self) -> list[tuple[Run, ...]]:
+        """The runs grouped by everything but their seed, in the order of the study."""
+        groups: dict[str, list[Run]] = {}
+        for run in self.all_runs():
+            config = {key: value for key, value in run.config.items() if key != "seed"}
+            groups.setdefault(canonical_json(config), []).append(run)
+        return [tuple(runs) for runs in groups.values()]
+
     def _run(self, row: dict[str, Any]) -> Run:
+        if row["name"] in self._found:
+            return self._found[row["name"]]
         unmeasured = pl.DataFrame(schema=self.spectra.schema)
         spectra = self._spectra_by_name.get(row["name"], unmeasured)
         history = self.history.filter(pl.col("name") == row["name"])
-        return Run(row=row, spectra=spectra, history=history)
+        return self._found.setdefault(row["name"], Run(row=row, spectra=spectra, history=history))
+
+    @cached_property
+    def _found(self) -> dict[str, Run]:
+        """The runs that were asked for before: their grids need not be made again."""
+        return {}
 
     @cached_property
     def _spectra_by_name(self) -> dict[str, pl.DataFrame]:
-        whole = self.spectra.filter((pl.col("group") == "all") & (pl.col("estimator") == "full"))
+        whole = self.spectra.filter((pl.col("group") == "all") & (pl.col("estimator") == FULL))
         return {name: part for (name,), part in whole.partition_by("name", as_dict=True).items()}

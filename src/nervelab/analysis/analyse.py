@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,19 @@ import polars as pl
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.finding import Effect, Finding, Verdict
 from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.outputs import drop_others
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.files import write_bytes, write_json
 from nervelab.study.decisions import Analysis
 
-_NUMBERS = dict.fromkeys(("value", "low", "high", "relative", "agreeing", "untrained"), pl.Float64)
-_COUNTS = dict.fromkeys(("n_checkpoints", "n_layers", "n_seeds"), pl.Int64)
-_EFFECT_SCHEMA = {name: (_NUMBERS | _COUNTS).get(name, pl.String) for name in Effect.__dataclass_fields__}
 FINDINGS_SCHEMA = {
     **dict.fromkeys(("scale", "id", "section", "verdict", "reason", "claim"), pl.String),
     "confidence": pl.Float64,
-    **_EFFECT_SCHEMA,
+    **dict.fromkeys(("of", "quantity", "claimed", "holds", "unit", "state"), pl.String),
+    **dict.fromkeys(("value", "low", "high", "claimed_low", "claimed_high"), pl.Float64),
+    **dict.fromkeys(("by_seed", "by_layer", "runs", "note"), pl.String),
 }
-"""Columns of results/findings.csv: one row an effect, the finding's own columns repeated; `layers` joined by ";"."""
+"""Columns of results/findings.csv: one row an effect, the finding's own columns repeated; lists joined by ";"."""
 
 
 def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Path]:
@@ -48,6 +48,7 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     frames["findings.csv"] = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())
+    drop_others(out_dir / "tables", (out_dir / file for file in frames))
     metrics = {"scale": aggregates.scale, "eval_loss": _losses(aggregates), "effects": _effects(rows)}
     write_json(out_dir / "metrics.json", metrics)
     return [out_dir / file for file in (*frames, "metrics.json")]
@@ -56,15 +57,32 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
 def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:
     own = {
         "id": finding.id,
-        "section": finding.rule.section,
+        "section": finding.section,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "claim": finding.claim,
     }
-    return [
-        own | asdict(effect) | {"layers": ";".join(repr(value) for value in effect.layers)}
-        for effect in verdict.effects
-    ]
+    return [own | _row(effect) for effect in verdict.effects]
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    same = ("of", "quantity", "holds", "unit", "state", "value", "low", "high", "note")
+    claimed = {"claimed": None, "claimed_low": None, "claimed_high": None}
+    if effect.claim is not None:
+        ends = {"claimed_low": effect.claim.low, "claimed_high": effect.claim.high}
+        claimed = {"claimed": effect.claim.words} | {end: _finite(value) for end, value in ends.items()}
+    return {
+        **{name: getattr(effect, name) for name in same},
+        **claimed,
+        "by_seed": ";".join(map(repr, effect.by_seed)),
+        "by_layer": ";".join(map(repr, effect.by_layer)),
+        "runs": ";".join(effect.runs),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """None in place of an end that is not there."""
+    return value if math.isfinite(value) else None
 
 
 def _losses(aggregates: Aggregates) -> dict[str, float]:
@@ -79,5 +97,5 @@ def _effects(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     effects: dict[str, dict[str, float]] = {}
     for row in rows:
         if row["value"] is not None:
-            effects.setdefault(row["id"], {})[row["of"]] = row["value"]
+            effects.setdefault(row["id"], {})[f"{row['of']}: {row['quantity']}"] = row["value"]
     return effects

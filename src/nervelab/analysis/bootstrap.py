@@ -7,6 +7,7 @@ Neighbouring checkpoints are not independent, so they are resampled in blocks th
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from arch.bootstrap import CircularBlockBootstrap
@@ -32,7 +33,13 @@ def block_length(checkpoints: int) -> int:
 
 def resample(values_SK: np.ndarray, settings: Analysis) -> np.ndarray:
     """Circular block resamples of rows (checkpoints), shape [bootstrap, S, K], by the settings alone."""
-    bootstrap = CircularBlockBootstrap(block_length(len(values_SK)), values_SK, seed=settings.seed)
+    return values_SK[_drawn(len(values_SK), settings)]
+
+
+@cache
+def _drawn(checkpoints: int, settings: Analysis) -> np.ndarray:
+    """The rows of each resample, shape [bootstrap, S]; drawn once, as all series of one length share them."""
+    bootstrap = CircularBlockBootstrap(block_length(checkpoints), np.arange(checkpoints), seed=settings.seed)
     return np.stack([positional[0] for positional, _ in bootstrap.bootstrap(settings.bootstrap)])
 
 

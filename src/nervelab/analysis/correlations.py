@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from nervelab.analysis.aggregates import Run
 from nervelab.analysis.bootstrap import MINIMUM, interval, resample, widening
+from nervelab.analysis.estimate import Estimate
 from nervelab.study.decisions import Analysis
 
 
@@ -79,6 +80,23 @@ def pearson(pairs_S2: np.ndarray) -> float | None:
         return None
     r = float(_pearson(pairs_S2))
     return None if np.isnan(r) else r
+
+
+def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, settings: Analysis) -> Estimate:
+    """Pearson's r of the second columns less that of the first, over the same rows, with its block-bootstrap interval.
+
+    Both are resampled together; the percentile interval is stretched for few blocks as that of a mean is.
+    """
+    first, second = pearson(pairs_S2), pearson(others_S2)
+    if first is None or second is None:
+        return Estimate()
+    difference = second - first
+    if len(pairs_S2) < MINIMUM:
+        return Estimate(difference)
+    both_BS4 = resample(np.column_stack([pairs_S2, others_S2]), settings)
+    low, high = interval(_pearson(both_BS4[..., 2:]) - _pearson(both_BS4[..., :2]), settings)
+    stretch = widening(len(pairs_S2), settings)
+    return Estimate(difference, difference - stretch * (difference - low), difference + stretch * (high - difference))
 
 
 def _widened(r: float, resampled_B: np.ndarray, checkpoints: int, settings: Analysis) -> tuple[float, float] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nervelab.spectra.names import parse
+
 PLACEMENTS = {
     "preln": "PreLN",
     "postln": "PostLN",
@@ -45,3 +47,26 @@ WINDOW = (
 def architecture(settings: dict[str, Any]) -> str:
     """Placement and activation, as in "PreLN GELU"."""
     return f"{PLACEMENTS[settings['placement']]} {_ACTIVATION[settings['activation']]}"
+
+
+def estimator_named(name: str) -> str:
+    """An estimator in words, as in "10 % of tokens" or "Lanczos, rank D/12, with tail"."""
+    estimator = parse(name)
+    share = estimator.share
+    rank = estimator.rank if share is None else f"{share.numerator if share.numerator > 1 else ''}D/{share.denominator}"
+    words = {
+        "full": "full",
+        "auto": "exact or BKQ, by size",
+        "sampling": f"{100 * estimator.ratio:.3g} % of tokens",
+        "randsvd": f"RandSVD, rank {rank}",
+        "lanczos": f"Lanczos, rank {rank}",
+        "bkq": f"BKQ {estimator.block} × {estimator.steps}",
+    }[estimator.kind]
+    variants = {
+        "": "",
+        "unbiased": ", unbiased PR",
+        "richardson": ", extrapolated",
+        "squared": ", squared",
+        "tail": ", with tail",
+    }
+    return words + variants[estimator.variant]

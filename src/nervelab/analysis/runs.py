@@ -15,8 +15,9 @@ from nervelab.errors import NervelabError
 from nervelab.files import read_json, sha256
 
 REMEDY = "delete it (or the folder) and run make again."
-# May differ between two executions of one run, so no hash of it is kept.
+# May differ between two executions of one run, so no hash of them is kept.
 TIMING = "timing.parquet"
+ESTIMATOR_SECONDS = "estimators.parquet"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from nervelab.analysis.tables.table import Column
@@ -30,11 +31,11 @@ def percent(share: float | None, *, signed: bool = False) -> str:
     return MISSING if share is None else number(100 * share, 0, signed=signed) + f"{THIN}%"
 
 
-def between(low: float | None, high: float | None) -> str:
-    """An interval of signed numbers; a dash for None."""
+def between(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """An interval; a dash for None."""
     if low is None or high is None:
         return MISSING
-    return f"[{significant(low, signed=True)}, {significant(high, signed=True)}]"
+    return f"[{significant(low, signed=signed)}, {significant(high, signed=signed)}]"
 
 
 def whole(value: int | None) -> str:
@@ -47,6 +48,8 @@ def cell(row: dict[str, Any], column: Column) -> str:
     value = row[column.name]
     if value is None:
         return MISSING
+    if column.significant:
+        return significant(value, signed=column.signed)
     if column.digits is None:
         return str(value)
     text = number(value, column.digits, signed=column.signed)
@@ -55,6 +58,11 @@ def cell(row: dict[str, Any], column: Column) -> str:
         return text
     ends = (number(end, column.digits, signed=column.signed) for end in (low, high))
     return f"{text} [{', '.join(ends)}]"
+
+
+def with_minus(text: str) -> str:
+    """The text with a true minus sign before each negative number."""
+    return re.sub(r"(?<![\w)])-(?=\d)", _MINUS, text)
 
 
 def in_markdown(text: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import SEEDS
 from nervelab.analysis.analyse import FINDINGS_SCHEMA
-from nervelab.analysis.findings.finding import Finding
+from nervelab.analysis.findings.finding import VERDICTS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import WINDOW, architecture
+from nervelab.analysis.labels import NOT_RUN, WINDOW
+from nervelab.analysis.models import named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.settings import SETTINGS
 from nervelab.analysis.tables.table import Table
@@ -32,6 +33,8 @@ _SCALES = {
     ),
     "paper": "",
 }
+# What only some effects have.
+_EXTRAS = (("by_seed", "by seed"), ("by_layer", "by layer"), ("note", "note"))
 _OTHER_SCALE = "Models and data are not the paper's: a verdict at this scale says nothing about the paper's scale."
 
 
@@ -54,23 +57,24 @@ def context(
         NervelabError: a table or findings.csv is missing, or does not hold every registered finding.
     """
     known = facts(runs, settings)
-    rules = _rules(results_dir / "findings.csv", known)
-    tables = {table.id: _table(table, results_dir, known, listing["scale"]) for table in TABLES}
+    findings = _findings(results_dir / "findings.csv", known)
+    tables = {table.id: _table(table, results_dir, known) for table in TABLES}
     return {
         "scale": listing["scale"],
         "scale_warning": _SCALES.get(listing["scale"], _OTHER_SCALE),
         "data": [_data(name, facts) for name, facts in sorted(listing.get("data", {}).items())],
-        "rules": rules,
-        "findings": [finding for rule in rules for finding in rule["findings"]],
-        "sections": sorted({rule["section"] for rule in rules}),
-        "seeds": _seeds(rules),
+        "findings": findings,
+        "counts": Counter(finding["verdict"] for finding in findings),
+        "sections": _sections(findings),
+        "revisions": _revisions(findings),
+        "verdicts": VERDICTS,
         "settings": tables.pop(SETTINGS.id),
         "choices": choices([json.loads(config) for config in runs["config"].unique(maintain_order=True)]),
-        "tables": list(tables.values()),
+        "tables": [table for table in tables.values() if table["rows"]],
+        "data_tables": [table for table in tables.values() if not table["rows"]],
         "runs": [_run(row) for row in runs.iter_rows(named=True)],
-        "failed": runs.filter(pl.col("outcome") != "finished").height,
+        "failed": [_run(row) for row in runs.filter(pl.col("outcome") != "finished").iter_rows(named=True)],
         "window": filled(WINDOW, known),
-        "one_seed": SEEDS,
         "facts": known,
         "confidence": shown.percent(settings.confidence),
         "resamples": shown.whole(settings.bootstrap),
@@ -83,78 +87,117 @@ def _read(path: Path, schema: dict[str, pl.DataType] | None = None) -> pl.DataFr
     return pl.read_csv(path, schema=schema, infer_schema_length=None)
 
 
-def _rules(path: Path, known: dict[str, str]) -> list[dict[str, Any]]:
-    """The rules in the order of their findings, each with the findings that it decides."""
+def _findings(path: Path, known: dict[str, str]) -> list[dict[str, Any]]:
+    """The findings in their order, each with its verdict, its rule and its effects."""
     rows = _read(path, FINDINGS_SCHEMA).partition_by("id", as_dict=True)
     missing = [finding.id for finding in FINDINGS if (finding.id,) not in rows]
     if missing:
         raise NervelabError(f"{path} lacks the finding {missing[0]}: delete it and run make again.")
-    return [
-        {
-            "id": rule.id,
-            "title": rule.title,
-            "section": rule.section,
-            "text": filled(rule.text, known),
-            "caveat": filled(rule.caveat, known),
-            "revisions": rule.revisions,
-            "findings": [_finding(finding, rows[(finding.id,)]) for finding in FINDINGS if finding.rule == rule],
-        }
-        for rule in dict.fromkeys(finding.rule for finding in FINDINGS)
-    ]
+    return [_finding(finding, rows[(finding.id,)], known) for finding in FINDINGS]
 
 
-def _finding(finding: Finding, rows: pl.DataFrame) -> dict[str, Any]:
+def _finding(finding: Finding, rows: pl.DataFrame, known: dict[str, str]) -> dict[str, Any]:
+    effects = [_effect(row) for row in rows.iter_rows(named=True)]
     return {
         "id": finding.id,
-        "section": finding.rule.section,
+        "section": finding.section,
         "claim": finding.claim,
         "verdict": rows["verdict"][0],
         "reason": rows["reason"][0],
-        "effects": [_effect(row) for row in rows.iter_rows(named=True)],
-        "seeds": rows["n_seeds"].max() or 0,
+        "effects": effects,
+        "extras": [(key, words) for key, words in _EXTRAS if any(effect[key] for effect in effects)],
+        "decisive": _decisive(rows["verdict"][0], effects),
+        "rule": shown.with_minus(filled(finding.rule, known)),
+        "caveat": shown.with_minus(filled(finding.caveat, known)),
+        "revisions": finding.revisions,
     }
 
 
-def _seeds(rules: list[dict[str, Any]]) -> str:
-    """On how many seeds verdicts rest, in words."""
-    counts = sorted({finding["seeds"] for rule in rules for finding in rule["findings"] if finding["seeds"]})
-    if not counts:
-        return "No verdict rests on a finished run."
-    words = " or ".join("one seed" if count == 1 else f"{count} seeds" for count in counts)
-    return f"Verdicts rest on {words} of each run named."
+def _decisive(verdict: str, effects: list[dict[str, Any]]) -> dict[str, Any]:
+    """The effect by which a reader sees at once why the verdict is what it is; of several, the clearest."""
+    claimed = [effect for effect in effects if effect["claimed"]]
+    unfinished = [effect for effect in claimed if effect["state"] != "finished"]
+    if unfinished:
+        return next((effect for effect in unfinished if effect["state"] == NOT_RUN), unfinished[0])
+    wanted = {"contradicted": "no", "inconclusive": "open"}.get(verdict, "yes")
+    fitting = [effect for effect in claimed if effect["holds"] == wanted]
+    return max(fitting, key=lambda effect: effect["distance"])
 
 
-def _effect(row: dict[str, Any]) -> dict[str, str]:
+def _distance(row: dict[str, Any]) -> float:
+    """How far an effect lies from what is claimed or from its end, in widths of its interval; 0 if unknown."""
+    ends = [end for end in (row["claimed_low"], row["claimed_high"]) if end is not None]
+    if row["low"] is None or not ends or row["high"] == row["low"]:
+        return 0.0
+    return min(abs(row["value"] - end) for end in ends) / (row["high"] - row["low"])
+
+
+def _sections(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The findings by section of the paper, those with one rule together."""
+    sections: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for finding in findings:
+        sections.setdefault(finding["section"], {}).setdefault(finding["rule"], []).append(finding)
+    return [
+        {
+            "title": section,
+            "groups": [
+                {"rule": rule, "caveat": members[0]["caveat"], "findings": members} for rule, members in groups.items()
+            ],
+        }
+        for section, groups in sections.items()
+    ]
+
+
+def _revisions(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Changes of rules, each once, with the findings that it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for finding in findings:
+        for revision in finding["revisions"]:
+            concerned.setdefault(revision, []).append(finding["id"])
+    return [{"ids": ids, "text": revision} for revision, ids in concerned.items()]
+
+
+def _effect(row: dict[str, Any]) -> dict[str, Any]:
     measured = row["value"] is not None
-    value = shown.significant(row["value"], signed=True)
+    signed = 0 in (row["claimed_low"], row["claimed_high"])  # where the claim is one about the sign
+    value = shown.significant(row["value"], signed=signed)
     if measured and row["unit"]:
         value = f"{value} {row['unit']}"
-    interval = shown.between(row["low"], row["high"])
-    relative = shown.percent(row["relative"], signed=True)
-    layers = (shown.significant(float(layer), signed=True) for layer in (row["layers"] or "").split(";") if layer)
+    exact = row["low"] == row["high"]
+    interval = shown.MISSING if exact else shown.between(row["low"], row["high"], signed=signed)
+    summary = f"{value} {interval}".removesuffix(f" {shown.MISSING}") if measured else row["state"]
     return {
         "of": row["of"],
+        "quantity": row["quantity"],
+        "claimed": row["claimed"] or "",
+        "holds": row["holds"] or "",
         "state": row["state"],
         "value": value,
         "interval": interval,
-        "relative": relative,
-        "layers": ", ".join(layers) or shown.MISSING,
-        "untrained": shown.significant(row["untrained"], signed=True),
-        "agreeing": shown.percent(row["agreeing"]),
-        "checkpoints": shown.whole(row["n_checkpoints"]),
-        "summary": f"{value} {interval}, {relative}" if measured else row["state"],
+        "by_seed": _listed(row["by_seed"], signed=signed),
+        "by_layer": _listed(row["by_layer"], signed=signed),
+        "note": shown.with_minus(row["note"] or ""),
+        "summary": summary,
+        "distance": _distance(row),
     }
 
 
-def _table(table: Table, results_dir: Path, known: dict[str, str], scale: str) -> dict[str, Any]:
+def _listed(joined: str | None, *, signed: bool) -> str:
+    """Numbers joined by ";" as a reader sees them."""
+    numbers = (shown.significant(float(each), signed=signed) for each in (joined or "").split(";") if each)
+    return ", ".join(numbers)
+
+
+def _table(table: Table, results_dir: Path, known: dict[str, str]) -> dict[str, Any]:
     frame = _read(results_dir / "tables" / f"{table.id}.csv")
+    rows = table.arrange(frame).iter_rows(named=True) if table.columns else ()
     return {
         "id": table.id,
         "title": table.title,
         "caption": filled(table.caption, known),
-        "remark": table.remark(frame, scale),
+        "remark": table.remark(frame),
         "headings": [column.heading for column in table.columns],
-        "rows": [[shown.cell(row, column) for column in table.columns] for row in frame.iter_rows(named=True)],
+        "rows": [[shown.cell(row, column) for column in table.columns] for row in rows],
     }
 
 
@@ -162,7 +205,8 @@ def _run(row: dict[str, Any]) -> dict[str, str]:
     failed = row["outcome"] != "finished"
     return {
         "name": row["name"],
-        "model": architecture(row),
+        "model": _model(row),
+        "seed": str(row["seed"]),
         "parameters": shown.whole(row["parameters"]),
         "outcome": f"{row['outcome']} at step {row['stopped_at']}" if failed else "finished",
         "failed": failed,
@@ -172,6 +216,17 @@ def _run(row: dict[str, Any]) -> dict[str, str]:
         "unigram_loss": shown.number(row["unigram_loss"], 3),
         "eval_tokens": shown.whole(row["eval_tokens"]),
     }
+
+
+def _model(row: dict[str, Any]) -> str:
+    """A run in words: its model, its width, and whatever else it does not have from its study's base."""
+    shown_already = ("placement", "activation", "width_multiple")
+    others = [f"{key.replace('_', ' ')} {_short(row[key])}" for key in row["off_base"] if key not in shown_already]
+    return "; ".join([named({key: row[key] for key in shown_already}), *others])
+
+
+def _short(value: Any) -> str:
+    return f"{value[0]} and {len(value) - 1} more" if isinstance(value, list) and len(value) > 2 else str(value)
 
 
 def _data(name: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.runs import TIMING, read_table
+from nervelab.analysis.fidelity import fidelity
+from nervelab.analysis.outputs import drop_others
+from nervelab.analysis.runs import ESTIMATOR_SECONDS, TIMING, read_table
 from nervelab.analysis.words import facts, filled
 from nervelab.files import read_json, write_text
 from nervelab.report.figures.figure import svg
@@ -15,9 +17,10 @@ from nervelab.report.figures.registry import FIGURES
 from nervelab.report.format import in_markdown
 from nervelab.report.inline import inline
 from nervelab.report.page import context
-from nervelab.report.timings import environment, timings
+from nervelab.report.timings import environment, logging_step, shown_logging_step, timings
 from nervelab.study.decisions import Analysis
 
+TIMINGS = "timings/table-10-seconds.csv"
 _REMEDY = "run make again."
 
 
@@ -29,10 +32,10 @@ def render(
     settings: Analysis,
     provenance: Path | None = None,
 ) -> list[Path]:
-    """Write figures/<id>.svg for every registered figure, index.html and report.md below `results_dir`.
+    """Write figures/<id>.svg for every registered figure, index.html, report.md and Table 10 below `results_dir`.
 
-    Equal inputs give equal bytes; between two executions of the same runs only the block between the comments
-    `timings: begin` and `timings: end` of the two pages differs.
+    Equal inputs give equal bytes; between two executions of the same runs only timings/ and the block between the
+    comments `timings: begin` and `timings: end` of the two pages differ.
 
     Args:
         results_dir: where `analyse` wrote findings.csv and tables/.
@@ -54,14 +57,20 @@ def render(
         listing=read_json(runs_json, _REMEDY),
         settings=settings,
     )
-    content["timings"] = timings(read_table(aggregates_dir / TIMING))
+    timing = read_table(aggregates_dir / TIMING)
+    content["timings"] = timings(timing)
+    seconds = logging_step(read_table(aggregates_dir / ESTIMATOR_SECONDS), timing, fidelity(aggregates))
+    content["logging_step"] = shown_logging_step(seconds)
+    write_text(results_dir / TIMINGS, seconds.write_csv())
     content["environment"] = environment(read_json(provenance, _REMEDY)) if provenance else []
     content["figures"] = _figures(aggregates, settings, results_dir / "figures")
     templates = _templates()
     pages = ("index.html", "report.md")
     for name in pages:
         write_text(results_dir / name, templates.get_template(f"{name}.j2").render(content))
-    return [results_dir / name for name in (*(f"figures/{figure.id}.svg" for figure in FIGURES), *pages)]
+    figures = [results_dir / "figures" / f"{figure.id}.svg" for figure in FIGURES]
+    drop_others(results_dir / "figures", figures)
+    return [*figures, *(results_dir / name for name in (*pages, TIMINGS))]
 
 
 def _figures(aggregates: Aggregates, settings: Analysis, folder: Path) -> list[dict[str, str]]:

@@ -1,15 +1,67 @@
-"""What a finding is, and what is said about it."""
+"""What a finding is: effects, what is claimed of each, and the one way in which they become a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.labels import NOT_RUN
 from nervelab.study.decisions import Analysis
 
 Word = Literal["supported", "contradicted", "inconclusive", "not run"]
+Holds = Literal["yes", "no", "open", ""]
+
+VERDICTS = (
+    "A finding is a list of effects, each with an interval and with the range in which the claim wants it. An "
+    "effect is as claimed if its whole interval lies in that range, otherwise than claimed if no part of the "
+    "interval does, and open if only a part does or if there is no interval; a bare number is its own interval. "
+    "Supported: every effect is as claimed. Contradicted: at least one is otherwise than claimed. Inconclusive: "
+    "neither, or a run that is needed failed. Not run: this scale does not train a run that is needed. Effects of "
+    "which nothing is claimed are shown for comparison. Intervals are not corrected for the number of effects: of "
+    "twenty at the 95 % level one may miss its true value."
+)
+"""How a verdict follows from effects, in words for readers; `verdict_of` in code."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The range in which the claim wants an effect; `words` say it.
+
+    Its ends belong to it unless it is `strict`: what is claimed to be above 0 is not so at 0.
+    """
+
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+    strict: bool = False
+
+    def holds_over(self, low: float, high: float) -> bool:
+        """Whether the whole interval lies in the range."""
+        if self.strict:
+            return self.low < low and high < self.high
+        return self.low <= low and high <= self.high
+
+
+def above(bound: float) -> Claim:
+    """More than `bound`."""
+    return Claim(f"above {_said(bound)}", low=bound, strict=True)
+
+
+def below(bound: float) -> Claim:
+    """Less than `bound`."""
+    return Claim(f"below {_said(bound)}", high=bound, strict=True)
+
+
+def between(low: float, high: float) -> Claim:
+    """From `low` to `high`."""
+    return Claim(f"between {_said(low)} and {_said(high)}", low, high)
+
+
+def _said(bound: float) -> str:
+    return f"{bound:g}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -17,40 +69,43 @@ class Effect:
     """One measured quantity that a verdict rests on.
 
     Attributes:
-        of: the run or comparison it belongs to, in words.
-        metric: what it is an effect on, in words.
+        of: the run, the runs or the comparison that it belongs to, in words.
+        quantity: what it is, in words.
+        claim: where the claim wants it; None if nothing is claimed of it.
         unit: empty for a number without a unit.
-        state: the outcome of that run, in words.
-        dataset: what it was trained on; None without a run, as everything below.
-        run: its name.
+        state: how the runs ended, in words; anything but "finished" decides nothing.
         value: the effect in `unit`; None if there is none.
         low: lower end of its interval.
         high: upper end.
-        relative: the effect divided by the mean of what it is an effect on.
-        agreeing: share of the single observations that have the claimed sign.
-        layers: the effect layer by layer.
-        untrained: the effect at step 0, as a control; None where step 0 was not measured.
-        n_checkpoints: checkpoints averaged over.
-        n_layers: layers averaged over.
-        n_seeds: seeds it rests on.
+        by_seed: the value seed by seed, where there are several.
+        by_layer: the value layer by layer.
+        runs: the names of the runs.
+        note: what else belongs to it, in words.
     """
 
     of: str
-    metric: str
-    unit: str
-    state: str
-    dataset: str | None = None
-    run: str | None = None
+    quantity: str
+    claim: Claim | None = None
+    unit: str = ""
+    state: str = "finished"
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    relative: float | None = None
-    agreeing: float | None = None
-    layers: tuple[float, ...] = ()
-    untrained: float | None = None
-    n_checkpoints: int | None = None
-    n_layers: int | None = None
-    n_seeds: int | None = None
+    by_seed: tuple[float, ...] = ()
+    by_layer: tuple[float, ...] = ()
+    runs: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def holds(self) -> Holds:
+        """Whether it is as claimed: yes, no, open; empty if nothing is claimed."""
+        if self.claim is None:
+            return ""
+        if self.low is None or self.high is None:
+            return "open"
+        if self.claim.holds_over(self.low, self.high):
+            return "yes"
+        return "no" if self.high < self.claim.low or self.low > self.claim.high else "open"
 
 
 @dataclass(frozen=True)
@@ -63,38 +118,52 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How findings of one kind are decided, in words that a reader can check against the numbers.
-
-    Attributes:
-        id: short, stable name.
-        title: one line.
-        section: where the paper makes these claims.
-        text: the rule; may use the names of `words.facts` in braces, as may the caveat.
-        caveat: what the numbers cannot tell apart; empty if nothing.
-        revisions: every change of the rule after its first full run, in words.
-    """
-
-    id: str
-    title: str
-    section: str
-    text: str
-    caveat: str
-    revisions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Finding:
     """A claim of the paper and what decides it.
 
     Attributes:
         id: short, stable name.
+        section: where the paper makes the claim.
         claim: the claim, as a sentence.
-        rule: the rule in words, shared by the findings it decides.
-        decide: the rule as a function of the aggregates.
+        rule: which effects decide it, in words that a reader can check against the tables; may use the names of
+            `words.facts` in braces, as may the caveat.
+        effects: the rule as a function of the aggregates.
+        caveat: what the numbers cannot tell apart; empty if nothing.
+        revisions: every change of the rule after its first full run, in words.
     """
 
     id: str
+    section: str
     claim: str
-    rule: Rule
-    decide: Callable[[Aggregates, Analysis], Verdict]
+    rule: str
+    effects: Callable[[Aggregates, Analysis], tuple[Effect, ...]]
+    caveat: str = ""
+    revisions: tuple[str, ...] = ()
+
+    def decide(self, aggregates: Aggregates, settings: Analysis) -> Verdict:
+        """The verdict on the runs of one scale."""
+        return verdict_of(self.effects(aggregates, settings))
+
+
+def verdict_of(effects: tuple[Effect, ...]) -> Verdict:
+    """`VERDICTS` in code."""
+    claimed = [effect for effect in effects if effect.claim is not None]
+    if not claimed:
+        raise ValueError("a finding claims something of at least one of its effects")
+    absent = _listed(effect.of for effect in claimed if effect.state == NOT_RUN)
+    if absent:
+        return Verdict("not run", f"{absent}: {NOT_RUN}", effects)
+    failed = _listed(f"{effect.of} {effect.state}" for effect in claimed if effect.state != "finished")
+    if failed:
+        return Verdict("inconclusive", failed, effects)
+    otherwise = [effect for effect in claimed if effect.holds == "no"]
+    if otherwise:
+        return Verdict("contradicted", f"{len(otherwise)} of {len(claimed)} effects otherwise than claimed", effects)
+    unsettled = [effect for effect in claimed if effect.holds == "open"]
+    if unsettled:
+        return Verdict("inconclusive", f"{len(unsettled)} of {len(claimed)} effects open", effects)
+    return Verdict("supported", f"{len(claimed)} of {len(claimed)} effects as claimed", effects)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(words))

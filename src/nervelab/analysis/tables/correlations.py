@@ -1,4 +1,4 @@
-"""The numbers in the titles of Figures 1 and 3: layer-mean metrics against eval loss over checkpoints."""
+"""Table 3: metrics against loss, over the checkpoints of a run (left) and over the widths of a model (right)."""
 
 from __future__ import annotations
 
@@ -9,43 +9,52 @@ import polars as pl
 
 from nervelab.analysis import correlations, paper
 from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
-from nervelab.analysis.labels import METRICS, NOT_RUN, SHORT, WINDOW, architecture
+from nervelab.analysis.labels import METRICS, SHORT, WINDOW
+from nervelab.analysis.models import named, outcome, outcome_over_widths, over_widths
+from nervelab.analysis.prediction import SITES, final_pairs
 from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.trends import pearson_of, spearman_of
 from nervelab.study.decisions import Analysis
 
-_ID = "correlations-over-checkpoints"
+CHECKPOINTS_ID = "table-03-checkpoints"
+WIDTHS_ID = "table-03-widths"
 _R = ("pearson", "spearman")
 _ENDS = ("", "_low", "_high")
-_SCHEMA = {
-    "figure": pl.String,
-    "architecture": pl.String,
-    "metric": pl.String,
-    "site": pl.String,
-    "metric_short": pl.String,
+_KEYS = dict.fromkeys(("model", "label", "metric", "site", "state"), pl.String)
+_CHECKPOINTS = {
+    **_KEYS,
     "paper_pearson": pl.Float64,
     **{f"{r}{end}": pl.Float64 for r, end in product(_R, _ENDS)},
     "checkpoints": pl.Int64,
     **{f"{r}_whole{end}": pl.Float64 for r, end in product(_R, _ENDS)},
     "checkpoints_whole": pl.Int64,
-    "state": pl.String,
+}
+_WIDTHS = {
+    **_KEYS,
+    "paper_pearson": pl.Float64,
+    **{f"{r}{end}": pl.Float64 for r, end in product(_R, _ENDS)},
+    "widths": pl.Int64,
 }
 
 
-def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _over_checkpoints(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     rows = []
-    for printed, metric, site in product(paper.rows(_ID), METRICS, ("pre", "post")):
+    for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), METRICS, SITES):
         run = aggregates.find(**printed["settings"])
-        row = {
-            "figure": printed["figure"],
-            "architecture": architecture(printed["settings"]),
-            "metric": METRICS[metric],
-            "site": site,
-            "metric_short": f"{SHORT[metric]} {site}",
-            "paper_pearson": printed["r"][f"{metric}_{site}"],
-            "state": NOT_RUN if run is None else run.state,
-        }
+        row = _keys(printed, metric, site, outcome(() if run is None else (run,)))
         rows.append(row | ({} if run is None else _measured(run, f"{metric}_{site}", settings)))
-    return pl.DataFrame(rows, schema=_SCHEMA)
+    return pl.DataFrame(rows, schema=_CHECKPOINTS)
+
+
+def _keys(printed: dict[str, Any], metric: str, site: str, state: str) -> dict[str, Any]:
+    return {
+        "model": named(printed["settings"]),
+        "label": printed["label"],
+        "metric": METRICS[metric],
+        "site": site,
+        "state": state,
+        "paper_pearson": printed["r"].get(f"{metric}_{site}"),
+    }
 
 
 def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
@@ -61,27 +70,89 @@ def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
     return row
 
 
-CORRELATIONS = Table(
-    id=_ID,
-    title="Correlation with eval loss over checkpoints",
+def _over_widths(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    rows = []
+    for printed in paper.rows(WIDTHS_ID):
+        runs = over_widths(aggregates, printed["settings"])
+        state = outcome_over_widths(runs)
+        for metric, site in product(METRICS, SITES):
+            row = _keys(printed, metric, site, state) | {"model": printed["label"]}
+            if state == "finished":
+                pairs = final_pairs(runs, f"{metric}_{site}")
+                for name, correlation in (("pearson", pearson_of), ("spearman", spearman_of)):
+                    estimate = correlation(*pairs, settings)
+                    row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+                row["widths"] = len(runs)
+            rows.append(row)
+    return pl.DataFrame(rows, schema=_WIDTHS)
+
+
+def _as_printed(lines: dict[str, str]):
+    """The arrangement of the paper's table: models side by side, a line for each metric and each kind of number."""
+
+    def arrange(frame: pl.DataFrame) -> pl.DataFrame:
+        short = {name: SHORT[key] for key, name in METRICS.items()}
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in frame.iter_rows(named=True):
+            for column, words in lines.items():
+                metric = f"{short[row['metric']]} {row['site']}"
+                line = rows.setdefault((metric, words), {"metric": metric, "line": words})
+                line[row["label"]] = row[column]
+        return pl.DataFrame(list(rows.values()), infer_schema_length=None)
+
+    return arrange
+
+
+def _failed(frame: pl.DataFrame) -> str:
+    """Which models have no number because of how they ended."""
+    rows = frame.filter(pl.col("state") != "finished").unique("label", maintain_order=True)
+    return "; ".join(f"{row['label']}: {row['state']}" for row in rows.iter_rows(named=True))
+
+
+def _columns(table: str) -> tuple[Column, ...]:
+    labels = (printed["label"] for printed in paper.rows(table))
+    return (
+        Column("metric", "metric"),
+        Column("line", "r"),
+        *(Column(each, each, digits=2, signed=True) for each in labels),
+    )
+
+
+TABLE_3_CHECKPOINTS = Table(
+    id=CHECKPOINTS_ID,
+    title="Table 3, left, and the titles of Figures 1 and 3: metrics against eval loss over checkpoints",
     caption=(
-        f"Paper: {paper.source(_ID)}; which checkpoints it takes is not stated. Measured: Pearson's r of the mean over "
-        "layers against the probe eval loss ({probe_tokens} held-out tokens) at the same step. "
-        f"{WINDOW} The interval is a circular block bootstrap's over checkpoints, widened for few blocks (as Fisher's "
-        "z), and wide where few fit into the window; a dash where it would have no width. Beside it the whole run, "
-        "whose first checkpoints can turn a sign. Both series drift over training, so a high r is easily had: it says "
-        f"that they move together, not that one explains the other. {SEEDS}"
+        f"Paper: {paper.source(CHECKPOINTS_ID)}; which checkpoints it takes is not stated. Measured: the mean over "
+        f"layers against the probe eval loss ({{probe_tokens}} held-out tokens) at the same step. {WINDOW} Beside it "
+        "the whole run, whose first checkpoints can turn a sign. Both series drift over training, so a high r is "
+        "easily had: it says that they move together, not that one explains the other. The file has a circular "
+        "block bootstrap's interval for each r, widened for few blocks, which is wide where few fit into the "
+        f"window. {SEEDS}"
     ),
-    columns=(
-        Column("figure", "figure"),
-        Column("metric_short", "metric"),
-        Column("paper_pearson", "r, paper", digits=3, signed=True),
-        Column("pearson", "r, measured", digits=3, interval=True, signed=True),
-        Column("pearson_whole", "r, whole run", digits=3, signed=True),
-        Column("checkpoints", "checkpoints"),
-        Column("checkpoints_whole", "in the whole run"),
-        Column("architecture", "model"),
-        Column("state", "outcome"),
+    columns=_columns(CHECKPOINTS_ID),
+    build=_over_checkpoints,
+    remark=_failed,
+    arrange=_as_printed(
+        {
+            "paper_pearson": "Pearson, paper",
+            "pearson": "Pearson",
+            "pearson_whole": "Pearson, whole run",
+            "spearman": "Spearman",
+            "spearman_whole": "Spearman, whole run",
+        }
     ),
-    build=_build,
+)
+
+TABLE_3_WIDTHS = Table(
+    id=WIDTHS_ID,
+    title="Table 3, right: metrics after training against final eval loss over D = 1d to 8d",
+    caption=(
+        f"Paper: {paper.source(WIDTHS_ID)}. Measured: the mean over layers at the last measured step against the final "
+        "eval loss ({eval_tokens} held-out tokens), over eight widths; the file has Fisher's (Fieller's) {confidence} "
+        f"interval for each r. What grows with width and what falls with it correlates. {SEEDS}"
+    ),
+    columns=_columns(WIDTHS_ID),
+    build=_over_widths,
+    remark=_failed,
+    arrange=_as_printed({"paper_pearson": "Pearson, paper", "pearson": "Pearson", "spearman": "Spearman"}),
 )

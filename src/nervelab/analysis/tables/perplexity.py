@@ -1,21 +1,21 @@
-"""Table 2: perplexity of the baselines and of the norm-free models."""
+"""Table 2: perplexity of the baselines, of the placements and of the norm-free models."""
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import Any
 
 import polars as pl
 
 from nervelab.analysis import paper
-from nervelab.analysis.aggregates import SEEDS, Aggregates
-from nervelab.analysis.labels import NOT_RUN, NOT_STUDIED
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.labels import NOT_STUDIED
+from nervelab.analysis.models import outcome
+from nervelab.analysis.noise import contrast, seed_noise
+from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
-
-NOISE = {"laptop": 0.03}
-"""Nats within which two final eval losses count as equal, by scale: the most by which two seeds of one model differed
-in prototypes (0.003 to 0.03). At other scales it is not known, and every difference counts."""
 
 _ID = "table-02-perplexity"
 _SCHEMA = {
@@ -23,60 +23,70 @@ _SCHEMA = {
     "paper_perplexity": pl.Float64,
     "measured_perplexity": pl.Float64,
     "eval_loss": pl.Float64,
+    "spread_over_seeds": pl.Float64,
+    "seeds": pl.Int64,
     "state": pl.String,
     "paper_rank": pl.Int64,
     "measured_rank": pl.Int64,
+    "worse_than": pl.String,
+    "level_with": pl.String,
+    "better_than": pl.String,
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
-    rows = [_row(aggregates, printed) for printed in paper.rows(_ID)]
-    compared = [row for row in rows if row["eval_loss"] is not None]
-    noise = NOISE.get(aggregates.scale, 0.0)
-    for row in compared:
-        row["paper_rank"] = 1 + sum(other["paper_perplexity"] < row["paper_perplexity"] for other in compared)
-        row["measured_rank"] = 1 + sum(other["eval_loss"] < row["eval_loss"] - noise for other in compared)
-    return pl.DataFrame(rows, schema=_SCHEMA)
+def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    runs = {printed["label"]: _runs(aggregates, printed) for printed in paper.rows(_ID)}
+    rows = {printed["label"]: _row(printed, runs[printed["label"]]) for printed in paper.rows(_ID)}
+    compared = [label for label, row in rows.items() if row["eval_loss"] is not None]
+    noise = seed_noise(aggregates, EVAL_LOSS, settings)
+    order: dict[str, dict[str, list[str]]] = {label: {"worse": [], "level": [], "better": []} for label in compared}
+    for one, other in combinations(compared, 2):
+        difference = contrast(runs[one], runs[other], EVAL_LOSS, noise, settings)
+        # Without a second seed there is no noise to hold a difference against: every one counts.
+        low, high = (difference.value if end is None else end for end in (difference.low, difference.high))
+        word = "worse" if low > 0 else "better" if high < 0 else "level"
+        order[one][word].append(other)
+        order[other][{"worse": "better", "better": "worse", "level": "level"}[word]].append(one)
+    for label in compared:
+        row, printed = rows[label], rows[label]["paper_perplexity"]
+        row["paper_rank"] = 1 + sum(rows[other]["paper_perplexity"] < printed for other in compared)
+        row["measured_rank"] = 1 + len(order[label]["worse"])
+        row |= {
+            f"{word}_{'with' if word == 'level' else 'than'}": "; ".join(each) for word, each in order[label].items()
+        }
+    return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
 
 
-def _row(aggregates: Aggregates, printed: dict[str, Any]) -> dict[str, Any]:
+def _runs(aggregates: Aggregates, printed: dict[str, Any]) -> tuple[Run, ...]:
+    return aggregates.find_seeds(**printed["settings"]) if "settings" in printed else ()
+
+
+def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed["perplexity"]}
-    if "settings" not in printed:
-        return row | {"state": NOT_STUDIED}
-    run = aggregates.find(**printed["settings"])
-    if run is None:
-        return row | {"state": NOT_RUN}
+    state = outcome(runs) if "settings" in printed else NOT_STUDIED
     # The last loss of a failed run is not the quality of its architecture.
-    if run.failed:
-        return row | {"state": run.state}
-    measured = {"measured_perplexity": run.row["perplexity"], "eval_loss": run.row["eval_loss"]}
-    return row | measured | {"state": run.state}
+    if state != "finished":
+        return row | {"state": state}
+    losses = pl.Series([run.row["eval_loss"] for run in runs])
+    measured = {"measured_perplexity": math.exp(losses.mean()), "eval_loss": losses.mean(), "seeds": len(losses)}
+    return row | measured | {"spread_over_seeds": losses.std() if len(losses) > 1 else None, "state": state}
 
 
-def _remark(frame: pl.DataFrame, scale: str) -> str:
+def _remark(frame: pl.DataFrame) -> str:
     """Which of the paper's pairwise orders the measured losses keep, leave open and invert."""
     rows = frame.filter(pl.col("eval_loss").is_not_null()).sort("paper_perplexity").to_dicts()
     pairs = list(combinations(rows, 2))
     if not pairs:
         return ""
-    noise = NOISE.get(scale, 0.0)
-    gaps = [worse["eval_loss"] - better["eval_loss"] for better, worse in pairs]
-    open_ = sum(abs(gap) <= noise for gap in gaps)
-    kept = sum(gap > noise for gap in gaps)
-    inverted = [
-        f"{worse['architecture']} below {better['architecture']} by {-gap:.3f} nats"
-        for (better, worse), gap in zip(pairs, gaps, strict=True)
-        if gap < -noise
-    ]
-    noise_known = (
-        f"Differences within {noise} nats count as ties: in prototypes at {scale} scale two seeds of one model "
-        "differed by 0.003 to 0.03 nats."
-        if scale in NOISE
-        else "How far two seeds of one model differ is not known at this scale, so every difference counts."
-    )
+    words = {key: [] for key in ("better_than", "level_with", "worse_than")}
+    for better, worse in pairs:
+        key = next(key for key in words if worse["architecture"] in (better[key] or "").split("; "))
+        words[key].append(f"{worse['architecture']} below {better['architecture']}")
+    inverted = words["worse_than"]
     return (
-        f"{noise_known} Of the paper's {len(pairs)} pairwise orders: {kept} found here, {open_} tied, "
-        f"{len(inverted)} inverted{': ' + '; '.join(inverted) if inverted else ''}."
+        f"Of the paper's {len(pairs)} pairwise orders: {len(words['better_than'])} found here, "
+        f"{len(words['level_with'])} level within seed noise, {len(inverted)} inverted"
+        f"{': ' + '; '.join(inverted) if inverted else ''}."
     )
 
 
@@ -84,10 +94,10 @@ PERPLEXITY = Table(
     id=_ID,
     title="Table 2: perplexity, the paper's beside the measured",
     caption=(
-        f"Paper: {paper.source(_ID)}. Measured: exp of the final eval loss, in nats per token, over {{eval_tokens}} "
-        "held-out tokens. Data, tokenizer and size differ, so the levels cannot be compared. A rank is 1 plus the "
-        "number of models that are better by more than the noise, among the rows that have both numbers. "
-        f"One seed each. {SEEDS}"
+        f"Paper: {paper.source(_ID)}. Measured: exp of the final eval loss (nats per token, over {{eval_tokens}} "
+        "held-out tokens, mean over seeds). Data, tokenizer and size differ, so the levels cannot be compared. Two "
+        "models are level if the {confidence} interval of their difference by seed noise (table Seed noise) holds "
+        "0; a rank is 1 plus the number of better models, among the rows that have both numbers."
     ),
     columns=(
         Column("architecture", "model"),
@@ -96,6 +106,8 @@ PERPLEXITY = Table(
         Column("paper_rank", "rank, paper"),
         Column("measured_rank", "rank, measured"),
         Column("eval_loss", "final eval loss", digits=3),
+        Column("spread_over_seeds", "deviation over seeds", digits=3),
+        Column("seeds", "seeds"),
         Column("state", "outcome"),
     ),
     build=_build,

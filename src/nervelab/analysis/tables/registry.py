@@ -1,7 +1,23 @@
 """Every table, in its order on the page. A new table is a module beside this one and a line here."""
 
-from nervelab.analysis.tables.correlations import CORRELATIONS
+from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
+from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
+from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
+from nervelab.analysis.tables.memory import TABLE_11
 from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.settings import SETTINGS
+from nervelab.analysis.tables.width import TABLE_7
 
-TABLES = (SETTINGS, PERPLEXITY, CORRELATIONS)
+TABLES = (
+    SETTINGS,
+    PERPLEXITY,
+    TABLE_3_CHECKPOINTS,
+    TABLE_3_WIDTHS,
+    TABLE_7,
+    TABLE_8,
+    TABLE_9,
+    TABLE_11,
+    NOISE,
+    QUANTITIES_BY_RUN,
+    MEASUREMENTS,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import polars as pl
@@ -16,6 +16,7 @@ from nervelab.analysis.words import THIN, thousands
 from nervelab.study.decisions import Analysis
 
 _ID = "settings"
+_LISTED = 3  # values that are named one by one
 
 
 def _percent(share: float) -> str:
@@ -108,19 +109,25 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
         {
             "setting": printed["setting"],
             "paper": printed["paper"],
-            "here": " or ".join(dict.fromkeys(_HERE[printed["key"]](row, config) for row, config in runs)),
+            "here": _together(dict.fromkeys(_HERE[printed["key"]](row, config) for row, config in runs)),
         }
         for printed in paper.rows(_ID)
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(("setting", "paper", "here"), pl.String))
 
 
+def _together(values: Iterable[str]) -> str:
+    """All values that runs have; of many, the first and the last in their natural order."""
+    ordered = sorted(values, key=lambda value: (len(value), value))
+    return " or ".join(ordered) if len(ordered) <= _LISTED else f"{ordered[0]} to {ordered[-1]}"
+
+
 SETTINGS = Table(
     id=_ID,
     title="Settings, the paper's beside those here",
     caption=(
-        f"Paper: {paper.source(_ID)}. Where runs differ, every value is listed. What the runs are compared by "
-        "(placement, activation) is in the list of runs."
+        f"Paper: {paper.source(_ID)}. Where runs differ, their values are listed, or the first and the last of "
+        "many. What the runs are compared by (placement, activation, width) is in the list of runs."
     ),
     columns=(Column("setting", "setting"), Column("paper", "paper"), Column("here", "here")),
     build=_build,

@@ -21,6 +21,7 @@ class Column:
         digits: decimal places of a number; None for words and whole numbers.
         interval: whether the frame holds an interval beside it, in `<name>_low` and `<name>_high`.
         signed: whether the sign is shown for positive numbers too.
+        significant: show three significant digits, for numbers of different sizes in one column.
     """
 
     name: str
@@ -28,11 +29,14 @@ class Column:
     digits: int | None = None
     interval: bool = False
     signed: bool = False
+    significant: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """A table: all of its frame is written to results/tables/<id>.csv, `columns` of it are shown.
+
+    A table without columns is data for whoever wants to compute further; the page only names its file.
 
     Attributes:
         id: name of the file.
@@ -40,7 +44,8 @@ class Table:
         caption: what is seen; may use the names of `words.facts` in braces.
         columns: what is shown, the columns to compare first.
         build: makes the frame.
-        remark: a sentence or two made from the frame and the scale; empty if there is nothing to say.
+        remark: a sentence or two made from the frame; empty if there is nothing to say.
+        arrange: makes the rows that are shown from the frame.
     """
 
     id: str
@@ -48,4 +53,13 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     build: Callable[[Aggregates, Analysis], pl.DataFrame]
-    remark: Callable[[pl.DataFrame, str], str] = lambda frame, scale: ""
+    remark: Callable[[pl.DataFrame], str] = lambda frame: ""
+    arrange: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame
+
+
+def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:
+    """A number in a cell: with these decimal places, or with as many as the paper prints if `digits` is None."""
+    if value is None:
+        return None
+    text = f"{value:{'+' if signed else ''}{'' if digits is None else f'.{digits}f'}}"
+    return text.removesuffix(".0").replace("-", "−") if digits is None else text.replace("-", "−")

@@ -10,19 +10,21 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
 from nervelab.analysis.labels import NOT_RUN, architecture
+from nervelab.analysis.models import BY_PLACEMENT, WIDTHS, over_widths
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, LOSS, WIDTH, Figure
-from nervelab.report.figures.widths import sweep
 from nervelab.study.decisions import Analysis
 
 _NUMBER = 6
-_ROWS = tuple({"placement": placement, "activation": "gelu"} for placement in ("preln", "mixln", "postln"))
 _TRAINED = {"edgecolor": LOSS, "facecolor": "0.93"}
 _NOT_TRAINED = {"edgecolor": FAILED, "facecolor": "white", "hatch": "////"}
 
 
 def _draw(aggregates: Aggregates, settings: Analysis) -> Canvas:
-    sweeps = {architecture(row): sweep(aggregates, row) for row in _ROWS}
+    sweeps = {
+        architecture(model): dict(zip(WIDTHS, over_widths(aggregates, model), strict=True))
+        for model in BY_PLACEMENT.values()
+    }
     measured = [run for runs in sweeps.values() for run in runs.values() if panels.missing(run) is None]
     if not measured:
         return panels.bare([f"{', '.join(sweeps)}: nothing measured at this scale"])

@@ -1,0 +1,95 @@
+"""Effects on the quantities that runs are compared by: of one model, or between two, over all of their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.estimate import Estimate
+from nervelab.analysis.findings.finding import Claim, Effect
+from nervelab.analysis.labels import NOT_RUN
+from nervelab.analysis.models import Model, named, outcome
+from nervelab.analysis.noise import contrast, level, seed_noise
+from nervelab.analysis.quantities import Quantity
+from nervelab.study.decisions import Analysis
+
+Layers = Callable[[Run, Analysis], np.ndarray]
+
+SEED_NOISE = (
+    "Intervals: the mean over the seeds of a run (of their logarithms for a ratio), give or take Student's t times the "
+    "pooled spread over seeds of that quantity (table Seed noise)."
+)
+"""How intervals between runs are made, for the rules that use them."""
+
+
+def of_model(
+    aggregates: Aggregates,
+    settings: Analysis,
+    model: Model,
+    quantity: Quantity,
+    claim: Claim | None,
+    layers: Layers | None = None,
+) -> Effect:
+    """A quantity of one model, averaged over its seeds; `layers` gives it layer by layer."""
+    runs = aggregates.find_seeds(**model)
+    state = outcome(runs)
+    known = {"of": named(model), "quantity": quantity.name, "claim": claim, "unit": quantity.unit, "state": state}
+    if state != "finished":
+        return Effect(**known, runs=_names(runs))
+    estimate = level(runs, quantity, seed_noise(aggregates, quantity, settings), settings)
+    values = [quantity.of(run, settings) for run in runs]
+    by_layer = finite_mean([layers(run, settings) for run in runs]) if layers else ()
+    return Effect(**known, **_numbers(estimate), by_seed=_all(values), by_layer=by_layer, runs=_names(runs))
+
+
+def between_models(
+    aggregates: Aggregates, settings: Analysis, model: Model, other: Model, quantity: Quantity, claim: Claim | None
+) -> Effect:
+    """`model` less `other` (or over it, if the quantity is compared by ratios), averaged over their seeds."""
+    runs, others = aggregates.find_seeds(**model), aggregates.find_seeds(**other)
+    states = {outcome(each) for each in (runs, others)} - {"finished"}
+    sign = "/" if quantity.by_ratio else "−"
+    known = {
+        "of": f"{named(model)} {sign} {named(other)}",
+        "quantity": quantity.name,
+        "claim": claim,
+        "unit": "" if quantity.by_ratio else quantity.unit,
+        "state": NOT_RUN if NOT_RUN in states else "; ".join(sorted(states)) or "finished",
+    }
+    names = _names((*runs, *others))
+    if states:
+        return Effect(**known, runs=names)
+    estimate = contrast(runs, others, quantity, seed_noise(aggregates, quantity, settings), settings)
+    by_seed = {run.row["seed"]: run for run in others}
+    pairs = [(run, by_seed[run.row["seed"]]) for run in runs if run.row["seed"] in by_seed]
+    values = [_difference(run, against, quantity, settings) for run, against in pairs]
+    return Effect(**known, **_numbers(estimate), by_seed=_all(values), runs=names)
+
+
+def finite_mean(values_L: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """The mean over runs, layer by layer; nothing where a cell was not measured."""
+    mean_L = np.mean(values_L, axis=0)
+    return tuple(mean_L.tolist()) if np.isfinite(mean_L).all() else ()
+
+
+def _difference(run: Run, against: Run, quantity: Quantity, settings: Analysis) -> float | None:
+    first, second = quantity.of(run, settings), quantity.of(against, settings)
+    if first is None or second is None:
+        return None
+    return first / second if quantity.by_ratio else first - second
+
+
+def _numbers(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _all(values: Sequence[float | None]) -> tuple[float, ...]:
+    """The values seed by seed; nothing where there is one seed only."""
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) > 1 else ()
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    return tuple(run.row["name"] for run in runs)

@@ -1,0 +1,114 @@
+"""NerVE, section 3.4 and appendix C.1: what the place of the norm does to the use of width, and to perplexity."""
+
+from __future__ import annotations
+
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.estimate import Estimate
+from nervelab.analysis.findings.effects import SEED_NOISE, between_models
+from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
+from nervelab.analysis.models import (
+    BY_PLACEMENT,
+    MIXLN_GELU,
+    POSTLN_GELU,
+    PRELN_GELU,
+    outcome_over_widths,
+    over_widths,
+)
+from nervelab.analysis.noise import paired_contrast, seed_noise
+from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
+from nervelab.analysis.trends import slope
+from nervelab.study.decisions import Analysis
+
+FLAT = 0.25
+"""The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""
+
+
+def _return_on_width(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+    sweeps = {name: over_widths(aggregates, model) for name, model in BY_PLACEMENT.items()}
+    contrasts = (
+        ("PreLN", "MixLN", NORMALISED_PR),
+        ("MixLN", "PostLN", NORMALISED_PR),
+        ("MixLN", "PreLN", LAYER_SPREAD),
+        ("MixLN", "PostLN", LAYER_SPREAD),
+    )
+    return (
+        *(_over(aggregates, settings, sweeps, *contrast) for contrast in contrasts),
+        _exponent("PreLN", sweeps["PreLN"], between(-FLAT, FLAT), settings),
+        _exponent("PostLN", sweeps["PostLN"], below(-FLAT), settings),
+        _exponent("MixLN", sweeps["MixLN"], None, settings),
+    )
+
+
+def _over(
+    aggregates: Aggregates,
+    settings: Analysis,
+    sweeps: dict[str, tuple[Run | None, ...]],
+    one: str,
+    other: str,
+    quantity: Quantity,
+) -> Effect:
+    """One placement over another, width by width."""
+    runs = (*sweeps[one], *sweeps[other])
+    state = outcome_over_widths(runs)
+    known = {"of": f"{one} / {other}", "quantity": quantity.name, "claim": above(1), "state": state}
+    if state != "finished":
+        return Effect(**known)
+    pairs = list(zip(sweeps[one], sweeps[other], strict=True))
+    estimate = paired_contrast(pairs, quantity, seed_noise(aggregates, quantity, settings), settings)
+    values = [(quantity.of(run, settings), quantity.of(against, settings)) for run, against in pairs]
+    by_width = [f"{run / against:.2f}" for run, against in values if run is not None and against is not None]
+    return _effect(known, estimate, runs, note="by width: " + ", ".join(by_width))
+
+
+def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, settings: Analysis) -> Effect:
+    """The slope of ln(PR_post / D) over ln D."""
+    state = outcome_over_widths(runs)
+    known = {"of": name, "quantity": "exponent of PR_post / D over D", "claim": claim, "state": state}
+    if state != "finished":
+        return Effect(**known)
+    values = [NORMALISED_PR.of(run, settings) for run in runs]
+    return _effect(known, slope([run.width for run in runs], values, settings), runs)
+
+
+def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = "") -> Effect:
+    names = tuple(run.row["name"] for run in runs)
+    return Effect(**known, value=estimate.value, low=estimate.low, high=estimate.high, runs=names, note=note)
+
+
+def _perplexity(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+    pairs = ((PRELN_GELU, MIXLN_GELU), (MIXLN_GELU, POSTLN_GELU))
+    return tuple(between_models(aggregates, settings, one, other, EVAL_LOSS, below(0)) for one, other in pairs)
+
+
+PLACEMENT = (
+    Finding(
+        id="return-on-width",
+        section="3.4",
+        claim=(
+            "PreLN turns width into usable dimensions: PR_post / D is PreLN > MixLN > PostLN, flat over D for PreLN, "
+            "falling for PostLN, with the widest spread over layers for MixLN."
+        ),
+        rule=(
+            "GELU models at D = 1d to 8d, all measured on the same tokens, after training. PR_post / D, mean over "
+            "layers: PreLN over MixLN and MixLN over PostLN, averaged over the eight widths (of logarithms). Spread "
+            "over layers (standard deviation / mean): MixLN over the others, likewise. Their intervals: Student's t "
+            "times the pooled spread over seeds of a single run (table Seed noise) times the square root of 2/8. "
+            "Exponent: the slope of ln(PR_post / D) over ln D, by least squares over the eight widths with its t "
+            f"interval; within ± {FLAT} is flat, below −{FLAT} is falling. In the paper's Table 7 it is −0.12 for "
+            "PreLN and −1.14 for PostLN between the ends."
+        ),
+        effects=_return_on_width,
+        caveat=(
+            "One seed at each width but 4d, and the spread over seeds at 4d is taken for that at every width. MixLN "
+            "has one PostLN layer of four here, three of twelve in the paper."
+        ),
+    ),
+    Finding(
+        id="placement-ppl",
+        section="C.1",
+        claim="GPT-2: PreLN has a lower perplexity than MixLN, and MixLN than PostLN.",
+        rule=f"Final eval loss of the GELU models at D = 4d. {SEED_NOISE}",
+        effects=_perplexity,
+        caveat="Which placement trains better depends on the share of warm-up, which is longer here than in the paper.",
+    ),
+)

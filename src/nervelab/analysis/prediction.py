@@ -1,0 +1,83 @@
+"""What spectra say of loss: over the checkpoints of a run, over the widths of a model, early in training.
+
+NerVE, section 3.5 and Table 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
+from nervelab.analysis.estimate import Estimate
+from nervelab.analysis.models import ARCHITECTURES, BY_PLACEMENT, WIDTHS
+from nervelab.analysis.quantities import final
+from nervelab.analysis.trends import spearman_of
+from nervelab.study.decisions import Analysis
+
+SITES = ("pre", "post")
+SHARES = (0.05, 0.10, 0.25)
+"""Shares of the training after which early ranking is judged."""
+LOSS = "eval_loss"
+NEAREST = 0.005
+"""By how much of the training a measured step may miss a share of it."""
+
+
+def pearson_over_checkpoints(run: Run, metric: str, settings: Analysis) -> float | None:
+    """Pearson's r of a layer-mean metric against the eval loss over the window's checkpoints."""
+    return pearson(pairs_with_eval_loss(run, metric, settings, whole=False))
+
+
+def final_pairs(runs: tuple[Run, ...], metric: str) -> tuple[list[float], list[float]]:
+    """The layer-mean of a metric after training, and the final eval loss, run by run."""
+    return [float(final(run, metric).mean()) for run in runs], [run.row["eval_loss"] for run in runs]
+
+
+@dataclass(frozen=True)
+class EarlyRanking:
+    """How a predictor at a share of the training ranks configurations by their final eval loss.
+
+    Attributes:
+        share: of the training steps.
+        predictor: a metric (mean over layers) or `LOSS`, the eval loss at that step.
+        correlation: Spearman's r with the final eval loss.
+        configurations: over how many models and widths.
+    """
+
+    share: float
+    predictor: str
+    correlation: Estimate
+    configurations: int
+
+
+def configurations(aggregates: Aggregates) -> tuple[Run, ...]:
+    """The runs of every architecture and placement at every width, the lowest seed of each, that finished."""
+    models = (*ARCHITECTURES, *BY_PLACEMENT.values())
+    found = [aggregates.find(**model, width_multiple=width) for model in models for width in WIDTHS]
+    unique = {run.row["name"]: run for run in found if run is not None and not run.failed}
+    return tuple(unique.values())
+
+
+def early_ranking(aggregates: Aggregates, share: float, predictor: str, settings: Analysis) -> EarlyRanking:
+    """Spearman's r of a predictor early in training with the final eval loss, over `configurations`."""
+    early, last = [], []
+    for run in configurations(aggregates):
+        value = _at(run, share, predictor)
+        if value is not None:
+            early.append(value)
+            last.append(run.row["eval_loss"])
+    return EarlyRanking(share, predictor, spearman_of(early, last, settings), len(early))
+
+
+def _at(run: Run, share: float, predictor: str) -> float | None:
+    """A predictor at the measured step nearest to a share of the training; None if none is near."""
+    steps, metric = run.row["steps"], "se_post" if predictor == LOSS else predictor
+    grid = run.grid(metric)
+    nearest = int(np.abs(grid.steps_S - share * steps).argmin())
+    if abs(grid.steps_S[nearest] - share * steps) > NEAREST * steps:
+        return None
+    if predictor == LOSS:
+        return float(run.eval_loss_at(grid.steps_S[nearest : nearest + 1])[0])
+    return float(grid.values_SL[nearest].mean())

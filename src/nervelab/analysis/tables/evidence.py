@@ -1,0 +1,109 @@
+"""The data behind every verdict: what was measured, what is compared, and how far seeds lie apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.noise import half_width, seed_noise
+from nervelab.analysis.quantities import Quantity, all_quantities
+from nervelab.analysis.tables.table import Column, Table
+from nervelab.study.decisions import Analysis
+
+_IDENTITY = ("name", "placement", "activation", "width_multiple", "optimiser", "seed", "outcome")
+
+
+def _measurements(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+    losses = aggregates.history.select("name", "step", "eval_loss")
+    return aggregates.spectra.join(losses, on=["name", "step"], how="left", maintain_order="left")
+
+
+def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    quantities = all_quantities(aggregates)
+    rows = [
+        {key: run.row[key] for key in _IDENTITY if key in run.row}
+        | {"off_base": ";".join(run.row["off_base"])}
+        | {quantity.id: quantity.of(run, settings) for quantity in quantities}
+        for run in aggregates.all_runs()
+    ]
+    types = {quantity.id: pl.Float64 for quantity in quantities}
+    return pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None)
+
+
+def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    schema = {
+        **dict.fromkeys(("quantity", "name", "unit", "compared_by"), pl.String),
+        "deviation": pl.Float64,
+        **dict.fromkeys(("degrees_of_freedom", "models"), pl.Int64),
+        **dict.fromkeys(("between_two_runs", "between_two_means_of_three"), pl.Float64),
+    }
+    return pl.DataFrame(
+        [_noise_row(aggregates, quantity, settings) for quantity in all_quantities(aggregates)], schema=schema
+    )
+
+
+def _noise_row(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> dict[str, Any]:
+    row = {
+        "quantity": quantity.id,
+        "name": quantity.name,
+        "unit": "" if quantity.by_ratio else quantity.unit,
+        "compared_by": "ratio" if quantity.by_ratio else "difference",
+    }
+    noise = seed_noise(aggregates, quantity, settings)
+    if noise is None:
+        return row
+    return row | {
+        "deviation": noise.deviation,
+        "degrees_of_freedom": noise.freedom,
+        "models": noise.models,
+        "between_two_runs": half_width(2, noise, settings),
+        "between_two_means_of_three": half_width(2 / 3, noise, settings),
+    }
+
+
+NOISE = Table(
+    id="seed-noise",
+    title="Seed noise: how far two trainings lie apart that differ in nothing but their seed",
+    caption=(
+        "Standard deviation of each quantity over seeds, pooled over every model that was trained on several "
+        "(failed runs left out); of its natural logarithm where models are compared by ratios. Two runs, or two "
+        "means of three seeds, must differ by more than the last columns before the difference exceeds seed noise "
+        "at the {confidence} level (Student's t times the deviation times the square root of 2, or of 2/3)."
+    ),
+    columns=(
+        Column("name", "quantity"),
+        Column("unit", "unit"),
+        Column("compared_by", "compared by"),
+        Column("deviation", "deviation", significant=True),
+        Column("degrees_of_freedom", "degrees of freedom"),
+        Column("models", "models"),
+        Column("between_two_runs", "least difference of two runs", significant=True),
+        Column("between_two_means_of_three", "of two means of three", significant=True),
+    ),
+    build=_noise,
+)
+
+QUANTITIES_BY_RUN = Table(
+    id="quantities",
+    title="What runs are compared by, run by run",
+    caption=(
+        "One row a run, one column a quantity (their names are those of the table of seed noise); empty for a "
+        "failed run; off_base names other settings in which a run differs from its study's base. Every interval "
+        "by seed noise is made of this table and that of seed noise."
+    ),
+    columns=(),
+    build=_quantities,
+)
+
+MEASUREMENTS = Table(
+    id="measurements",
+    title="Everything that was measured, by run, step and layer",
+    caption=(
+        "All metrics of every FFN at every measured step under each estimator, with the probe eval loss at that "
+        "step; layers count from 0. All tables, figures and findings are made of it and of the final eval losses."
+    ),
+    columns=(),
+    build=_measurements,
+)

@@ -1,0 +1,465 @@
+"""Every finding on made-up runs: as the paper claims, the reverse, lost in noise, absent and failed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+from made_up_runs import (
+    COMPENSATING,
+    LAYERS,
+    Estimate,
+    Loss,
+    MadeUp,
+    Spectrum,
+    at_4d,
+    behaving,
+    gathered,
+    paper_estimate,
+    paper_loss,
+    paper_spectrum,
+    with_estimators,
+)
+from scipy import stats
+
+from nervelab.analysis.findings.finding import Effect
+from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.words import facts, filled
+
+GELU, RELU = ("preln", "gelu"), ("preln", "relu")
+BARE_GELU, BARE_RELU, BARE_LEAKY = (("none", each) for each in ("gelu", *COMPENSATING))
+MIXED, POSTLN = ("mixln", "gelu"), ("postln", "gelu")
+BY_ID = {finding.id: finding for finding in FINDINGS}
+
+
+Formulas = tuple[Spectrum, Loss] | tuple[Spectrum, Loss, Estimate]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How runs must be changed for a finding to turn into its reverse, or to be lost in noise, and whom it needs."""
+
+    reverse: Formulas
+    noise: Formulas
+    needs: tuple[str, str]
+    width: int = 4
+
+
+def changed(change: Callable[[MadeUp, dict[str, np.ndarray]], dict[str, np.ndarray]]) -> tuple[Spectrum, Loss]:
+    """The paper's formulas with some of the metrics replaced."""
+
+    def spectrum(run, share_S1, layer_L):
+        metrics = paper_spectrum(run, share_S1, layer_L)
+        return metrics | change(run, metrics)
+
+    return spectrum, paper_loss
+
+
+def swapped(*metrics: str, where: Callable[[MadeUp], object] = bool) -> tuple[Spectrum, Loss]:
+    """Pre and post exchanged."""
+    ends = {"pre": "post", "post": "pre"}
+
+    def change(run, known):
+        pairs = ((f"{metric}_{site}", f"{metric}_{ends[site]}") for metric in metrics for site in ends)
+        return {name: known[other] for name, other in pairs} if where(run) else {}
+
+    return changed(change)
+
+
+def no_effect(metric: str) -> tuple[Spectrum, Loss]:
+    """Post is pre but for a disturbance that differs from step to step, the same in all layers."""
+
+    def change(run, known):
+        pre = known[f"{metric}_pre"]
+        return {f"{metric}_post": pre * (1 + 0.02 * run.draw("step", size=(len(pre), 1)))}
+
+    return changed(change)
+
+
+def scattered(metrics: tuple[str, ...], by: float, where: Callable[[MadeUp], object] = bool) -> tuple[Spectrum, Loss]:
+    """Metrics multiplied by a number that each run draws."""
+
+    def change(run, known):
+        return {each: known[each] * np.exp(by * run.draw("scatter", each)) for each in metrics} if where(run) else {}
+
+    return changed(change)
+
+
+def backwards(run, share_S1, layer_L):
+    """What the spectra do over training, from the end to the start."""
+    return paper_spectrum(run, 1 - share_S1, layer_L)
+
+
+def blurred(site: str, by: float) -> tuple[Spectrum, Loss]:
+    """SE and PR so disturbed from step to step that their correlations over steps differ from run to run."""
+
+    def change(run, known):
+        names = [f"{metric}_{site}" for metric in ("se", "pr")]
+        steps = (len(known["se_pre"]), 1)
+        return {each: known[each] + by * known[each].std() * run.draw("blur", each, size=steps) for each in names}
+
+    return changed(change)
+
+
+def compensating(run: MadeUp) -> bool:
+    return run.kind == "compensating"
+
+
+def barely_localised(run, known):
+    js = np.array([0.2, 0.1, 0.1, 0.09])
+    return {"js": np.broadcast_to(js * np.exp(0.2 * run.draw("bands", size=(LAYERS,))), known["js"].shape)}
+
+
+def barely_inert(run, known):
+    return {"eee_pre": np.full_like(known["eee_pre"], 0.95 + 0.005 * run.draw("inert"))}
+
+
+def barely_compensating(run, known):
+    gain = 2 * np.exp(0.2 * run.draw("gain"))
+    return {"pr_pre": known["pr_post"] / gain} if compensating(run) else {}
+
+
+def widths_scattered(run, share_S1, layer_L):
+    """SE_post and PR_post of compensating models follow width only roughly."""
+    known = paper_spectrum(run, share_S1, layer_L)
+    if not compensating(run):
+        return known
+    by = {"se_post": 0.2, "pr_post": 0.8}
+    return known | {name: known[name] * np.exp(size * run.draw("widths", name)) for name, size in by.items()}
+
+
+def settling_alike(run, known):
+    """SE_post of every model nears its end at a speed that its seed draws."""
+    rest = np.linspace(1, 0, len(known["se_post"]))[:, None]
+    return {"se_post": 3 - 0.6 * rest ** (4 * np.exp(0.4 * run.draw("speed"))) + 0 * known["se_post"]}
+
+
+def shuffled(run, known):
+    return {name: known[name] * np.exp(0.5 * run.draw(name)) for name in ("se_pre", "se_post", "pr_pre", "pr_post")}
+
+
+def inverted(run, known):
+    return {name: 100 / known[name] for name in ("se_pre", "se_post", "pr_pre", "pr_post")}
+
+
+def estimated(estimate: Estimate) -> Formulas:
+    """The paper's formulas, seen by other estimators."""
+    return paper_spectrum, paper_loss, estimate
+
+
+def exchanged(run, estimator, known):
+    """Low rank is what samples are, and they what low rank is."""
+    return paper_estimate(run, "randsvd-1/6" if estimator.startswith("sampling") else "sampling-0.10", known)
+
+
+def alike(run, estimator, known):
+    """All estimators disturbed alike, each on its own."""
+    return {
+        name: values * (1 + 0.05 * run.draw(estimator, name, size=(len(values), 1))) for name, values in known.items()
+    }
+
+
+def faithful(run, estimator, known):
+    """Samples that disturb the spectra before the nonlinearity and keep those after it."""
+    return {name: values.mean() + 0 * values if name.endswith("pre") else values for name, values in known.items()} | {
+        "se_pre": known["se_pre"][::-1]
+    }
+
+
+def blurred_samples(run, estimator, known):
+    """SE and PR so disturbed from step to step that whether a correlation is kept cannot be told."""
+    names = [f"{metric}_{site}" for metric in ("se", "pr") for site in ("pre", "post")]
+    size = (len(known["se_pre"]), 1)
+    return known | {
+        name: known[name] + 0.5 * known[name].std() * run.draw(estimator, name, size=size) for name in names
+    }
+
+
+CASES = {
+    "reinjection-se": Case(swapped("se"), no_effect("se"), RELU),
+    "reinjection-pr": Case(swapped("pr"), no_effect("pr"), RELU),
+    "flattening-eee": Case(swapped("eee"), no_effect("eee"), RELU),
+    "js-bands": Case(changed(lambda run, known: {"js": known["js"][:, ::-1]}), changed(barely_localised), RELU),
+    "gelu-broader": Case(behaving({GELU: RELU, RELU: GELU}), behaving({RELU: GELU}), RELU),
+    "relu-earlier": Case(behaving({GELU: RELU, RELU: GELU}), changed(settling_alike), RELU),
+    "gelu-better": Case(behaving({GELU: RELU, RELU: GELU}), behaving({RELU: GELU}), RELU),
+    "normfree-inertia": Case(behaving({BARE_GELU: GELU}), changed(barely_inert), BARE_GELU),
+    "normfree-compensation": Case(behaving({BARE_RELU: BARE_GELU}), changed(barely_compensating), BARE_LEAKY),
+    "normfree-gap": Case(behaving({BARE_GELU: GELU, GELU: BARE_GELU}), behaving({BARE_GELU: BARE_LEAKY}), BARE_LEAKY),
+    "return-on-width": Case(behaving({GELU: POSTLN, POSTLN: GELU}), behaving({MIXED: GELU}), MIXED, width=7),
+    "placement-ppl": Case(behaving({GELU: POSTLN, POSTLN: GELU}), behaving({MIXED: GELU}), MIXED),
+    "r-checkpoints-pre": Case((backwards, paper_loss), blurred("pre", 0.4), GELU, width=7),
+    "r-checkpoints-post": Case((backwards, paper_loss), blurred("post", 0.4), GELU, width=1),
+    "r-configurations": Case(changed(inverted), changed(shuffled), ("preln", "swiglu"), 3),
+    "r-inversion": Case(swapped("se", "pr", where=compensating), (widths_scattered, paper_loss), BARE_LEAKY, width=8),
+    "early-ranking": Case(changed(inverted), scattered(("pr_post",), by=0.6), GELU),
+    "sampling-fidelity": Case(estimated(exchanged), estimated(alike), GELU),
+    "sampling-diagnostic": Case(estimated(faithful), estimated(blurred_samples), GELU),
+}
+
+
+@cache
+def as_in_the_paper():
+    return gathered(with_estimators())
+
+
+@pytest.fixture(params=FINDINGS, ids=lambda finding: finding.id)
+def finding(request):
+    return request.param
+
+
+def test_there_is_a_case_for_every_finding():
+    assert list(CASES) == [finding.id for finding in FINDINGS]
+
+
+def test_what_the_paper_claims_is_supported(settings, finding):
+    verdict = finding.decide(as_in_the_paper(), settings)
+    assert verdict.verdict == "supported"
+    assert {effect.holds for effect in verdict.effects if effect.claim is not None} == {"yes"}
+
+
+def test_the_reverse_is_contradicted(settings, finding):
+    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].reverse), settings)
+    assert verdict.verdict == "contradicted"
+    assert "no" in {effect.holds for effect in verdict.effects}
+
+
+def test_noise_is_inconclusive(settings, finding):
+    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].noise), settings)
+    assert verdict.verdict == "inconclusive"
+    assert "open" in {effect.holds for effect in verdict.effects}
+    assert "no" not in {effect.holds for effect in verdict.effects}
+
+
+def needed(finding, run: MadeUp) -> bool:
+    case = CASES[finding.id]
+    return (run.placement, run.activation) == case.needs and run.width_multiple == case.width
+
+
+TAKES_ANY_RUN = "early-ranking"
+
+
+def test_a_run_that_is_absent_means_not_run(settings, finding):
+    elsewhere = ("postln", "relu")
+    others = [run for run in with_estimators() if not needed(finding, run)]
+    if finding.id == TAKES_ANY_RUN:
+        others = at_4d(elsewhere)
+    verdict = finding.decide(gathered(others, *behaving({elsewhere: RELU})), settings)
+    assert verdict.verdict == "not run"
+    assert "not run at this scale" in verdict.reason
+    assert {effect.holds for effect in verdict.effects if effect.state == "not run at this scale"} <= {"open", ""}
+
+
+@pytest.mark.parametrize("id", [id for id in CASES if id != TAKES_ANY_RUN])
+@pytest.mark.parametrize("outcome", ["stuck", "diverged"])
+def test_a_run_that_failed_decides_nothing(settings, id, outcome):
+    finding = BY_ID[id]
+    runs = [replace(run, outcome=outcome) if needed(finding, run) else run for run in with_estimators()]
+    verdict = finding.decide(gathered(runs), settings)
+    assert verdict.verdict == "inconclusive"
+    assert f"{outcome} at step 350" in verdict.reason
+    for effect in verdict.effects:
+        if effect.state != "finished":
+            assert (effect.value, effect.low, effect.high) == (None, None, None)
+
+
+def test_one_seed_alone_leaves_what_needs_seed_noise_open(settings, finding):
+    verdict = finding.decide(gathered(run for run in with_estimators() if run.seed == 0), settings)
+    single = {id for id in CASES if id.startswith(("r-", "early-", "sampling-"))}
+    assert verdict.verdict == ("supported" if finding.id in single else "inconclusive")
+
+
+def test_failed_configurations_are_left_out_of_a_ranking(settings):
+    runs = [replace(run, outcome="stuck") if run.activation == "geglu" else run for run in with_estimators()]
+    verdict = BY_ID["early-ranking"].decide(gathered(runs), settings)
+    assert {effect.of for effect in verdict.effects} == {"64 configurations"}
+    assert not any("geglu" in name for effect in verdict.effects for name in effect.runs)
+
+
+def test_words_of_rules_and_caveats_can_be_filled(settings, finding):
+    known = facts(as_in_the_paper().runs, settings)
+    for text in (finding.rule, finding.caveat):
+        assert "{" not in filled(text, known)
+
+
+def effects(id: str, aggregates, settings) -> dict[tuple[str, str], Effect]:
+    return {(each.of, each.quantity): each for each in BY_ID[id].decide(aggregates, settings).effects}
+
+
+def test_the_share_of_the_gap_that_is_closed_is_shown(settings):
+    aggregates = as_in_the_paper()
+    losses = {
+        model: np.mean([run.row["eval_loss"] for run in aggregates.find_seeds(placement=model[0], activation=model[1])])
+        for model in (GELU, BARE_GELU, BARE_RELU, BARE_LEAKY)
+    }
+    gap = losses[BARE_GELU] - losses[GELU]
+    found = effects("normfree-gap", aggregates, settings)
+    quantity = "share of norm-free GELU's gap in eval loss that is closed"
+    for model, words in ((BARE_RELU, "norm-free ReLU"), (BARE_LEAKY, "norm-free learnable leaky ReLU")):
+        effect = found[f"{words} − norm-free GELU", quantity]
+        assert effect.value == pytest.approx((losses[BARE_GELU] - losses[model]) / gap)
+        assert effect.claim is None
+
+
+def test_without_a_gap_no_share_of_it_is_shown(settings):
+    verdict = BY_ID["normfree-gap"].decide(gathered(with_estimators(), *CASES["normfree-gap"].reverse), settings)
+    assert len(verdict.effects) == 5
+
+
+def test_the_exponents_of_width_are_those_planted(settings):
+    found = effects("return-on-width", as_in_the_paper(), settings)
+    for placement, exponent in (("PreLN", 0), ("MixLN", -0.1), ("PostLN", -0.6)):
+        effect = found[placement, "exponent of PR_post / D over D"]
+        assert effect.value == pytest.approx(exponent, abs=0.02)
+    assert found["MixLN", "exponent of PR_post / D over D"].claim is None
+
+
+def test_a_width_that_failed_takes_the_whole_sweep_with_it(settings):
+    runs = [
+        replace(run, outcome="diverged") if (run.placement, run.width_multiple) == ("postln", 8) else run
+        for run in with_estimators()
+    ]
+    found = effects("return-on-width", gathered(runs), settings)
+    states = {of: effect.state for (of, _), effect in found.items()}
+    assert states["PreLN / MixLN"] == states["PreLN"] == "finished"
+    assert states["MixLN / PostLN"] == states["PostLN"] == "diverged at step 350"
+
+
+def test_the_unclaimed_effects_of_early_ranking_decide_nothing(settings):
+    spectrum, loss = scattered(("se_pre", "se_post", "pr_pre"), by=2.0)
+    verdict = BY_ID["early-ranking"].decide(gathered(with_estimators(), spectrum, loss), settings)
+    assert len(verdict.effects) == 15
+    assert [effect.quantity for effect in verdict.effects if effect.claim is not None] == [
+        "Spearman's r of PR_post after 25 % of training with final eval loss"
+    ]
+    assert verdict.verdict == "supported"
+
+
+def test_an_inversion_is_of_correlations_over_widths_before_and_after(settings):
+    aggregates = as_in_the_paper()
+    sweep = [aggregates.find(placement="none", activation="relu", width_multiple=width) for width in range(1, 9)]
+    losses = [run.row["eval_loss"] for run in sweep]
+    last = [run.spectra.filter(pl.col("step") == 1000) for run in sweep]
+    found = BY_ID["r-inversion"].decide(aggregates, settings).effects[:4]
+    for effect, metric in zip(found, ("se_pre", "pr_pre", "se_post", "pr_post"), strict=True):
+        expected = stats.pearsonr([each[metric].mean() for each in last], losses)
+        ends = expected.confidence_interval(0.95)
+        assert (effect.value, effect.low, effect.high) == pytest.approx((expected.statistic, ends.low, ends.high))
+        assert effect.quantity == f"Pearson's r of {metric[:2].upper()}{metric[2:]} with final eval loss"
+        assert effect.runs == tuple(run.row["name"] for run in sweep)
+
+
+def test_an_inversion_is_contradicted_where_what_is_before_predicts_too(settings):
+    aggregates = gathered(with_estimators(), *behaving({BARE_RELU: GELU, BARE_LEAKY: GELU}))
+    verdict = BY_ID["r-inversion"].decide(aggregates, settings)
+    assert verdict.verdict == "contradicted"
+    assert [effect.holds for effect in verdict.effects] == ["no", "no", "yes", "yes"] * 2
+
+
+def test_squared_spectra_are_shown_beside_and_decide_nothing(settings):
+    found = BY_ID["sampling-fidelity"].decide(as_in_the_paper(), settings)
+    squared = [effect for effect in found.effects if effect.of.endswith("squared")]
+    assert [effect.state for effect in squared] == ["not run at this scale"] * 4
+    assert found.verdict == "supported"
+    run = MadeUp(estimators=(*with_estimators()[-1].estimators, "randsvd-1/6-squared"))
+    found = BY_ID["sampling-fidelity"].decide(gathered([run]), settings)
+    squared = [effect for effect in found.effects if effect.of.endswith("squared")]
+    assert [effect.claim for effect in squared] == [None] * 4
+    assert all(effect.low < effect.value < effect.high < 1 for effect in squared)
+    assert found.verdict == "supported"
+
+
+def test_pre_activation_metrics_of_compensating_models_are_shown_but_not_claimed(settings):
+    for (of, quantity), effect in effects("r-configurations", as_in_the_paper(), settings).items():
+        unclaimed = "_pre" in quantity and of.startswith(("norm-free ReLU", "norm-free learnable"))
+        assert (effect.claim is None) is unclaimed
+
+
+UP, DOWN, MORE = (0, math.inf), (-math.inf, 0), (1, math.inf)
+SHOWN = None
+CLAIMED = {
+    "reinjection-se": [UP] * 4,
+    "reinjection-pr": [MORE] * 4,
+    "flattening-eee": [DOWN] * 4,
+    "js-bands": [(2, math.inf), (-math.inf, 1)] * 2,
+    "gelu-broader": [MORE],
+    "relu-earlier": [UP],
+    "gelu-better": [DOWN],
+    "normfree-inertia": [(0.95, math.inf), (0.95, math.inf), (-math.inf, 0.01), (0.9, 1.1)],
+    "normfree-compensation": [MORE, MORE, (0.3, 0.5), MORE] * 2,
+    "normfree-gap": [UP, DOWN, DOWN, DOWN, DOWN, SHOWN, SHOWN],
+    "return-on-width": [MORE, MORE, MORE, MORE, (-0.25, 0.25), (-math.inf, -0.25), SHOWN],
+    "placement-ppl": [DOWN, DOWN],
+    "r-checkpoints-pre": [(-math.inf, -0.9), DOWN] * 2,
+    "r-checkpoints-post": [*[(-math.inf, -0.8), DOWN] * 2, UP],
+    "r-configurations": [*[DOWN] * 20, *[SHOWN, DOWN] * 4],
+    "r-inversion": [*[(-0.7, math.inf)] * 2, *[(-math.inf, -0.7)] * 2] * 2,
+    "early-ranking": [*[SHOWN] * 13, (-math.inf, -0.7), SHOWN],
+    "sampling-fidelity": [(-math.inf, 1), (-math.inf, 1), SHOWN] * 4,
+    "sampling-diagnostic": [(-0.1, 0.1), (-0.1, 0.1), (0.3, math.inf), (0.3, math.inf)] * 4,
+}
+
+
+def test_what_is_claimed_of_each_effect(settings, finding):
+    claims = [effect.claim for effect in finding.decide(as_in_the_paper(), settings).effects]
+    assert [None if claim is None else (claim.low, claim.high) for claim in claims] == CLAIMED[finding.id]
+
+
+def test_which_model_stands_before_the_sign(settings):
+    between = {
+        "gelu-broader": ["PreLN GELU / PreLN ReLU"],
+        "relu-earlier": ["PreLN GELU − PreLN ReLU"],
+        "gelu-better": ["PreLN GELU − PreLN ReLU"],
+        "placement-ppl": ["PreLN GELU − MixLN GELU", "MixLN GELU − PostLN GELU"],
+        "return-on-width": ["PreLN / MixLN", "MixLN / PostLN", "MixLN / PreLN", "MixLN / PostLN"],
+        "normfree-gap": [
+            "norm-free GELU − PreLN GELU",
+            "PreLN GELU − norm-free ReLU",
+            "norm-free ReLU − norm-free GELU",
+            "PreLN GELU − norm-free learnable leaky ReLU",
+            "norm-free learnable leaky ReLU − norm-free GELU",
+        ],
+    }
+    for id, expected in between.items():
+        found = [effect.of for effect in BY_ID[id].decide(as_in_the_paper(), settings).effects]
+        assert found[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(("count", "interval"), [(15, False), (16, True)])
+def test_a_ranking_of_fewer_than_16_configurations_has_no_interval(settings, count, interval):
+    first = [run for run in with_estimators() if run.seed == 0 and len(run.estimators) == 1]
+    verdict = BY_ID["early-ranking"].decide(gathered(first[:count]), settings)
+    for effect in verdict.effects:
+        assert effect.of == f"{count} configurations"
+        assert effect.value is not None
+        assert (effect.low is not None) is interval
+    assert verdict.verdict == ("supported" if interval else "inconclusive")
+
+
+def test_a_ratio_of_errors_is_the_geometric_mean_over_metrics_and_checkpoints(settings):
+    aggregates = as_in_the_paper()
+    run = MadeUp(estimators=with_estimators()[-1].estimators)
+    window = aggregates.spectra.filter((pl.col("name") == run.name) & (pl.col("step") >= 150)).sort("step", "layer")
+    logs = []
+    for metric in ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js"):
+        full, sample, low_rank = (
+            window.filter(estimator=each)[metric].to_numpy().reshape(-1, LAYERS)
+            for each in ("full", "sampling-0.05", "lanczos-1/6")
+        )
+        errors = [(abs(each - full) / abs(full)).mean(axis=1) for each in (sample, low_rank)]
+        logs.append(np.log(errors[0] / errors[1]))
+    effect = BY_ID["sampling-fidelity"].decide(aggregates, settings).effects[1]
+    assert effect.of == "5 % of tokens / Lanczos, rank D/6"
+    assert effect.value == pytest.approx(np.exp(np.mean(logs)))
+    assert effect.low < effect.value < effect.high < 1
+
+
+def test_a_shift_of_a_correlation_is_named_with_both_its_ends(settings):
+    effect = BY_ID["sampling-diagnostic"].decide(as_in_the_paper(), settings).effects[2]
+    assert (effect.of, effect.quantity) == ("PreLN GELU, 5 % of tokens", "r of SE_post less that of the full spectrum")
+    estimated, full = map(float, effect.note.split(" against "))
+    assert effect.value == pytest.approx(estimated - full, abs=1e-3)
+    assert full < 0 < estimated

@@ -36,3 +36,8 @@ def test_numbers_read_well(text, expected):
 )
 def test_a_cell_shows_its_interval_where_there_is_one(row, expected):
     assert shown.cell(row, Column("r", "r", digits=2, interval=True, signed=True)) == expected
+
+
+def test_negative_numbers_in_words_have_a_true_minus_and_hyphens_stay():
+    said = shown.with_minus("by width: -0.97, -1 (-0.5); norm-free, layers 1-2, 3d-4d")
+    assert said == "by width: −0.97, −1 (−0.5); norm-free, layers 1-2, 3d-4d"

@@ -17,6 +17,7 @@ from nervelab.files import read_json, write_json
 from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
+from nervelab.report.format import with_minus
 from nervelab.report.page import _decisive, _distance, _model, _revisions
 from nervelab.report.report import render
 
@@ -63,7 +64,7 @@ def page(laptop):
 
 def _said(text, known):
     """Words as `_Page.text` holds them: thin spaces are spaces there."""
-    return " ".join(filled(text, known).split())
+    return " ".join(with_minus(filled(text, known)).split())
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +106,7 @@ def test_everything_registered_is_in_the_markdown(laptop, known):
     text = (laptop / "report.md").read_text()
     for part in (*TABLES, *FIGURES):
         assert part.title in text
-    assert all(text.count(filled(finding.rule, known)) == 1 for finding in FINDINGS)
+    assert all(text.count(with_minus(filled(finding.rule, known))) == 1 for finding in FINDINGS)
     for _, target in re.findall(r"\[([^]]*)\]\(([^)]*)\)", text):
         assert (laptop / target).is_file()
 

@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 from itertools import combinations
@@ -17,10 +16,8 @@ from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.registry import TABLES
-from nervelab.analysis.tables.settings import SETTINGS
 from nervelab.analysis.tables.table import as_printed as printed_number
 from nervelab.analysis.tables.width import TABLE_7
-from optimiser_records import RECORDS
 
 # As printed in the paper's Table 2, and in appendix C.1.
 _PRINTED = {
@@ -342,55 +339,6 @@ def test_a_failed_and_an_absent_width_are_empty_in_table_7(settings):
     row = TABLE_7.arrange(frame).row(5, named=True)
     assert (row["placement"], row["line"], row["2d"], row["8d"]) == ("MixLN", "PR_post", None, None)
     assert row["1d"] is not None
-
-
-def test_settings_stand_beside_the_papers(gather, settings):
-    rows = {row["setting"]: (row["paper"], row["here"]) for row in SETTINGS.build(gather(), settings).to_dicts()}
-    assert rows["model width d"] == ("768", "64")
-    assert rows["FFN hidden width"] == ("D = 4d = 3072", "D = 4d = 256")
-    assert rows["tokens seen"][1] == "512\u202f000"
-    assert rows["schedule"][1] == "20\u202f% warm-up, cosine to 10\u202f%; clip 1"
-    assert rows["data"] == ("CodeParrot", "python-packages, a stand-in for CodeParrot")
-
-
-@pytest.mark.parametrize(
-    ("name", "said", "rate"),
-    [
-        ("adamw", "AdamW, betas 0.9, 0.95, weight decay 0.1", "0.01 (AdamW)"),
-        ("sgd", "SGD, momentum 0.9, weight decay 0.01", "0.1 (SGD)"),
-        ("adafactor", "Adafactor (torch's, not Hugging Face's), weight decay 0.1", "0.05 (Adafactor (torch's"),
-        (
-            "muon",
-            "Muon, momentum 0.95, without Nesterov's form, steps scaled by shape",
-            "0.02 (Mu",
-        ),
-        (
-            "dion",
-            "Dion, momentum 0.95, rank 50\u202f% of full, weight decay 0.1; for all but hidden matrices AdamW",
-            "0.02 (Dion) and 0.003 (AdamW)",
-        ),
-    ],
-)
-def test_settings_say_what_each_optimiser_has(gather, settings, name, said, rate):
-    aggregates = gather(LAPTOP[:1])
-    config = json.loads(aggregates.runs["config"][0]) | {"optimiser": RECORDS[name].model_dump(mode="json")}
-    aggregates = replace(aggregates, runs=aggregates.runs.with_columns(config=pl.lit(json.dumps(config))))
-    rows = {row["setting"]: row["here"] for row in SETTINGS.build(aggregates, settings).to_dicts()}
-    assert rows["optimiser"].startswith(said)
-    assert rows["peak learning rate"].startswith(rate)
-
-
-@pytest.mark.parametrize(
-    ("widths", "said"),
-    [
-        ((8, 1), "D = 1d = 64 or D = 8d = 512"),
-        ((8, 1, 2), "D = 1d = 64 or D = 2d = 128 or D = 8d = 512"),
-        ((8, 1, 2, 4), "D = 1d = 64 to D = 8d = 512"),
-    ],
-)
-def test_of_many_settings_the_first_and_the_last_are_named(settings, widths, said):
-    frame = SETTINGS.build(gathered([MadeUp(width_multiple=width) for width in widths]), settings)
-    assert frame.filter(setting="FFN hidden width")["here"].item() == said
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)

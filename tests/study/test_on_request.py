@@ -42,7 +42,8 @@ def test_named_it_has_its_own_runs_and_no_others():
     assert run.studies == (WIDE,)
     assert run.config.model.width_multiple * run.config.model.d_model == 3072
     narrow = next(run for run in load_project(PARAMS, "laptop").runs if "fidelity" in run.studies)
-    assert run.config.measure.estimators == narrow.config.measure.estimators
+    shared = set(run.config.measure.estimators) - {"bkq-16x24"}  # at D = 256 that would be no saving
+    assert shared < set(narrow.config.measure.estimators)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])

@@ -17,6 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def smoke_config(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    """The config of the first run at the smoke scale."""
+    """The config of the baseline at the smoke scale."""
     monkeypatch.chdir(ROOT)
-    return load_project(scale="smoke").runs[0].config
+    return load_project(scale="smoke", only="activation").runs[0].config

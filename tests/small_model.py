@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nervelab.study.components import components
-from nervelab.study.config import Model, RunConfig
+from nervelab.study.config import DecoderModel, RunConfig
 
-SMALL = Model(
+SMALL = DecoderModel(
     family="decoder",
     d_model=24,
     layers=4,
@@ -19,7 +19,7 @@ SMALL = Model(
     width_multiple=4,
     activation="gelu",
     placement="preln",
-    final_norm=True,
+    final_norm="layernorm",
     tied_embeddings=True,
     biases=("query-key", "value", "attention-output", "ffn"),
     init_std=0.02,

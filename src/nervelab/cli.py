@@ -33,13 +33,17 @@ def main() -> None:
 @app.command()
 def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Fetch, clean and split the corpus with this id."""
-    from nervelab.data.corpus import build_corpus
     from nervelab.study.runs import load_project
 
     project = load_project(scale=scale, only=only)
     if id not in project.corpora:
         raise NervelabError(f"params.yaml asks for no corpus with the id {id}: it was edited; start the build again.")
-    build_corpus(project.corpora[id].dataset, corpus_id=id, folder=layout.CORPORA / id, wheels=layout.WHEELS)
+    dataset = project.corpora[id].dataset
+    if dataset.modality == "images":
+        from nervelab.data.images import build_images as build
+    else:
+        from nervelab.data.corpus import build_corpus as build
+    build(dataset, corpus_id=id, folder=layout.CORPORA / id, wheels=layout.WHEELS)
 
 
 @app.command()
@@ -52,7 +56,8 @@ def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     if id not in project.tokens:
         raise NervelabError(f"params.yaml asks for no tokens with the id {id}: it was edited; start the build again.")
     wanted = project.tokens[id]
-    build_tokens(wanted.tokenizer, tokens_id=id, corpus=layout.CORPORA / wanted.corpus.id, folder=layout.TOKENS / id)
+    corpus = layout.CORPORA / wanted.corpus.id
+    build_tokens(wanted.tokenizer, tokens_id=id, corpus=corpus, folder=layout.TOKENS / id, wheels=layout.WHEELS)
 
 
 @app.command()
@@ -82,7 +87,7 @@ def train(
     name = frozen.content["name"]
     arguments = {
         "plan": path,
-        "tokens": layout.TOKENS / frozen.tokens_id,
+        "data": frozen.data,
         "out": out,
         "checkpoints": layout.CHECKPOINTS / name,
         "device": device,

@@ -23,6 +23,12 @@ def run_folder(scale: str, name: str) -> Path:
     return RUNS / scale / name
 
 
+def data_folder(inputs: dict[str, str]) -> Path:
+    """The folder of the data of a run, given as their id by their kind."""
+    ((kind, id),) = inputs.items()
+    return {"tokens": TOKENS, "corpus": CORPORA}[kind] / id
+
+
 def plan_path(name: str) -> Path:
     """The frozen plan of a run."""
     return PLANS / f"{name}.json"

@@ -56,13 +56,14 @@ def as_json(scale: str | None, only: str | None = None) -> str:
 def as_table(scale: str | None, only: str | None = None) -> str:
     """The listing for a terminal; settings that are the same everywhere are said once, below."""
     listed = rows(scale, only)
-    common = [key for key in listed[0] if len({str(row[key]) for row in listed}) == 1 and len(listed) > 1]
-    shown = [key for key in listed[0] if key not in common and key != "id"]
+    keys = list(dict.fromkeys(key for row in listed for key in row))  # not every setting is one of every model
+    common = [key for key in keys if len({str(row.get(key)) for row in listed}) == 1 and len(listed) > 1]
+    shown = [key for key in keys if key not in common and key != "id"]
     table = Table(box=None, pad_edge=False)
     for key in shown:
-        table.add_column(key.removeprefix("model."), justify="right" if isinstance(listed[0][key], int) else "left")
+        table.add_column(key.removeprefix("model."), justify="right" if isinstance(listed[0].get(key), int) else "left")
     for row in listed:
-        table.add_row(*(f"{row[key]:,}" if key == "parameters" else _short(row[key]) for key in shown))
+        table.add_row(*(f"{row[key]:,}" if key == "parameters" else _short(row.get(key, "")) for key in shown))
     text = StringIO()
     console = Console(file=text, width=max(100, Console().width))
     console.print(table)
@@ -82,5 +83,5 @@ def parameter_count(config: RunConfig) -> int:
     """The number of trainable parameters of a run's model, shared tensors counted once; allocates nothing."""
     family = importlib.import_module(components(config)["model"])
     with torch.device("meta"):
-        model = family.build(config.model, config.tokenizer.vocabulary)
+        model = family.build(config.model, config.outputs)
     return sum(each.numel() for each in model.parameters())

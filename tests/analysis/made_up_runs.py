@@ -199,7 +199,12 @@ def behaving(as_others: dict[tuple[str, str], tuple[str, str]]) -> tuple[Spectru
     return lambda run, share, layer: paper_spectrum(other(run), share, layer), lambda run: paper_loss(other(run))
 
 
-_TYPES = {"eval_loss": pl.Float64, "off_base": pl.List(pl.String), "measure_estimators": pl.List(pl.String)}
+_TYPES = {
+    "eval_loss": pl.Float64,
+    "eval_accuracy": pl.Float64,
+    "off_base": pl.List(pl.String),
+    "measure_estimators": pl.List(pl.String),
+}
 
 
 def _ended(run: MadeUp) -> tuple[int, ...]:
@@ -214,6 +219,7 @@ def _row(run: MadeUp, loss: float, scale: str) -> dict:
         "id": run.id,
         "studies": ["made-up"],
         "activation": run.activation,
+        "base": "gpt2-codeparrot",
         "dataset": "python-packages",
         "optimiser": "adamw",
         "placement": run.placement,
@@ -227,6 +233,7 @@ def _row(run: MadeUp, loss: float, scale: str) -> dict:
         "stopped_at": _ended(run)[-1],
         "steps": STEPS[-1],
         "eval_loss": None if diverged else loss,
+        "eval_accuracy": None,
         "perplexity": None if diverged else math.exp(loss),
         "eval_tokens": 65_536,
         "unigram_loss": 5.35,

@@ -91,6 +91,7 @@ def write_study(root: Path, runs: tuple[Planted, ...] = LAPTOP, *, scale: str = 
 
 def _listed(run: Planted) -> dict:
     settings = {
+        "base": "gpt2-codeparrot",
         "dataset": "python-packages",
         "model.placement": run.placement,
         "model.activation": run.activation,
@@ -109,6 +110,7 @@ def config(run: Planted) -> dict:
         "dataset": {"stands_for": "CodeParrot"},
         "tokenizer": {"kind": "byte-level-bpe", "vocabulary": 512},
         "model": {
+            "family": "decoder",
             "placement": run.placement,
             "activation": run.activation,
             "d_model": D_MODEL,
@@ -116,7 +118,7 @@ def config(run: Planted) -> dict:
             "heads": 4,
             "context": 64,
             "width_multiple": run.width_multiple,
-            "final_norm": True,
+            "final_norm": "layernorm",
             "biases": ["query-key"],
             "embedding_dropout": 0.0,
         },
@@ -125,10 +127,12 @@ def config(run: Planted) -> dict:
             "batch": 8,
             "warmup": 0.2,
             "decay": "cosine",
+            "decay_share": 1.0,
             "final_lr": 0.1,
             "clip": 1.0,
             "precision": "float32",
             "eval_tokens": 65_536,
+            "windows": "crops",
         },
         "optimiser": {"name": "adamw", "lr": 3e-3, "betas": [0.9, 0.95], "weight_decay": 0.1},
         "measure": {
@@ -137,6 +141,7 @@ def config(run: Planted) -> dict:
             "early": [0, 20],
             "points": 14,
             "every": None,
+            "by_position": False,
             "estimators": list(getattr(run, "estimators", ("full",))),
         },
         "seed": run.seed,
@@ -178,6 +183,7 @@ def write_run(folder: Path, run: Planted) -> None:
         "stopped_at": steps[-1],
         "final": {
             "eval_loss": None if run.outcome == "diverged" else run.eval_loss,
+            "eval_accuracy": None,
             "eval_tokens": 65_536,
             "unigram_loss": 5.35,
         },

@@ -119,4 +119,4 @@ def test_every_table_names_its_scale(write, tmp_path):
     write()
     for table in TABLES:
         frame = pl.read_csv(tmp_path / "results" / "tables" / f"{table.id}.csv")
-        assert set(frame["scale"]) == {"laptop"}
+        assert set(frame["scale"]) == ({"laptop"} if len(frame) else set())

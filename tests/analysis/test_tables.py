@@ -157,10 +157,10 @@ def test_the_orders_of_table_2_are_those_of_its_intervals(study, settings):
         assert other in rows[one][column].split("; ")
 
 
-def test_rows_that_no_study_has_are_told_from_rows_not_run(gather, settings):
+def test_what_was_not_run_is_said_to_be_so(gather, settings):
     states = dict(PERPLEXITY.build(gather([LAPTOP[0]]), settings).select("architecture", "state").iter_rows())
     assert states["PreLN ReLU"] == "not run at this scale"
-    assert states["norm-free, weight norm in the FFN"] == "not in this study"
+    assert states["norm-free, weight norm in the FFN"] == "not run at this scale"
 
 
 def as_printed(table, frame):

@@ -9,27 +9,33 @@ from made_up_texts import make_texts
 
 from nervelab.data.corpus import build_corpus
 from nervelab.files import sha256
-from nervelab.study.config import Dataset, Package
+from nervelab.study.config import Package, TextDataset
 
 
 @pytest.fixture
-def folder_dataset(tmp_path: Path) -> Callable[..., Dataset]:
+def folder_dataset(tmp_path: Path) -> Callable[..., TextDataset]:
     """Writes texts as the files of a folder and gives the data set that reads them."""
 
-    def make(texts: list[str], **changes: object) -> Dataset:
+    def make(texts: list[str], **changes: object) -> TextDataset:
         root = tmp_path / "texts"
         root.mkdir()
         for number, text in enumerate(texts):
             (root / f"{number:04}.py").write_bytes(text.encode())
         source = {"kind": "folder", "path": str(root), "suffix": ".py", "licence": "MIT"}
-        record = {"source": source, "stands_for": "CodeParrot", "cleaning": "none", "megabytes": None}
-        return Dataset.model_validate({**record, "validation": 0.2, "test": 0.1, "seed": 3, **changes})
+        record = {
+            "modality": "text",
+            "source": source,
+            "stands_for": "CodeParrot",
+            "cleaning": "none",
+            "megabytes": None,
+        }
+        return TextDataset.model_validate({**record, "validation": 0.2, "test": 0.1, "seed": 3, **changes})
 
     return make
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, folder_dataset: Callable[..., Dataset]) -> Path:
+def corpus(tmp_path: Path, folder_dataset: Callable[..., TextDataset]) -> Path:
     """The folder of a built corpus of 200 documents."""
     folder = tmp_path / "corpus"
     build_corpus(folder_dataset(make_texts(200)), corpus_id="abc", folder=folder, wheels=tmp_path / "wheels")

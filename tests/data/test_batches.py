@@ -19,8 +19,8 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("tokens")
     for split in SPLITS:
         np.arange(TOKENS[split], dtype="<u2").tofile(root / f"{split}.bin")
-    manifest = {"id": "x", "dtype": "uint16", "vocabulary": 1000, "tokens": TOKENS, "unigram_loss": 5.5}
-    write_manifest(root, manifest, [f"{split}.bin" for split in SPLITS])
+    manifest = {"id": "x", "dtype": "uint16", "vocabulary": 1000, "end_token": 999, "tokens": TOKENS}
+    write_manifest(root, manifest | {"unigram_loss": 5.5}, [f"{split}.bin" for split in SPLITS])
     return root
 
 
@@ -37,7 +37,7 @@ def own_folder(folder, tmp_path):
 
 
 def test_open(store):
-    assert (store.id, store.vocabulary, store.unigram_loss) == ("x", 1000, 5.5)
+    assert (store.id, store.vocabulary, store.end_token, store.unigram_loss) == ("x", 1000, 999, 5.5)
     assert {split: len(ids) for split, ids in store.splits.items()} == TOKENS
     assert isinstance(store.splits["train"], np.memmap)
     store.verify()

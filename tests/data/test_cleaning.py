@@ -35,19 +35,34 @@ def test_rules_for_code(text, reason):
     assert code(text) == reason
 
 
-def test_exact_duplicates_are_dropped_once_seen():
-    cleaner = Cleaner("code")
-    assert [cleaner.reason_to_drop(text) for text in (PLAIN, PLAIN, PLAIN + " ")] == [None, "duplicate", None]
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("plain words " * 10, None),
+        ("plain words", "short"),
+        ("x" * 100 + "\ufffd", "lost characters"),
+        ("- - " * 30, "few alphanumerics"),
+        ("a" * 5000, None),
+    ],
+)
+def test_rules_for_prose(text, reason):
+    assert Cleaner("prose").reason_to_drop(text) == reason
 
 
-def test_dropped_document_is_no_original():
-    """A document that a rule drops is counted under that rule each time."""
+def test_copies_of_kept_documents_are_dropped():
     cleaner = Cleaner("code")
-    assert [cleaner.reason_to_drop("a") for _ in range(2)] == ["short", "short"]
+    assert cleaner.reason_to_drop(PLAIN) is None
+    assert cleaner.reason_to_drop(PLAIN) is None
+    cleaner.remember(PLAIN)
+    assert [cleaner.reason_to_drop(text) for text in (PLAIN, PLAIN + " ", "a")] == ["duplicate", None, "short"]
 
 
 @given(st.lists(st.text(max_size=3), max_size=20))
 def test_none_keeps_each_distinct_text_once(texts):
     cleaner = Cleaner("none")
-    kept = [text for text in texts if cleaner.reason_to_drop(text) is None]
+    kept = []
+    for text in texts:
+        if cleaner.reason_to_drop(text) is None:
+            cleaner.remember(text)
+            kept.append(text)
     assert kept == [text for text in dict.fromkeys(texts) if text]

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_texts import make_texts
 
-from nervelab.data import corpus as corpus_module
+from nervelab.data import parts
 from nervelab.data.corpus import build_corpus, split_of
 from nervelab.data.folders import verify
 from nervelab.errors import NervelabError
 from nervelab.files import sha256
-from nervelab.study.config import Dataset, PackageSource
+from nervelab.study.config import PackageSource, TextDataset, TextPackage
 
 
 def build(dataset, folder):
@@ -39,7 +39,7 @@ def test_manifest_records_what_was_asked_for(folder_dataset, tmp_path):
     assert manifest["id"] == "abc"
     assert manifest["stands_for"] == "CodeParrot"
     assert manifest["licences"] == {dataset.source.path: "MIT"}
-    assert Dataset.model_validate(manifest["dataset"]) == dataset
+    assert TextDataset.model_validate(manifest["dataset"]) == dataset
     assert manifest["dropped"] == {"duplicate": 1, "empty": 1}
     assert manifest["files"] == {"documents.parquet": sha256(tmp_path / "corpus" / "documents.parquet")}
     verify(tmp_path / "corpus")
@@ -93,7 +93,7 @@ def test_seed_changes_the_split():
 
 
 def test_row_groups_hold_one_split_each(folder_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "ROW_GROUP_BYTES", 5_000)
+    monkeypatch.setattr(parts, "PART_BYTES", 5_000)
     texts = make_texts(100)
     frame, _ = build(folder_dataset(texts), tmp_path / "corpus")
     assert sorted(frame["text"]) == sorted(texts)
@@ -132,7 +132,7 @@ def test_published_validation_set(folder_dataset, tmp_path):
         "column": "content",
         "licence": "various",
     }
-    dataset = Dataset.model_validate({**folder_dataset([]).model_dump(), "source": source})
+    dataset = TextDataset.model_validate({**folder_dataset([]).model_dump(), "source": source})
     frame, manifest = build(dataset, tmp_path / "all")
     assert sorted(frame.filter(split="validation")["text"]) == sorted(published)
     assert sorted(frame.filter(pl.col("split") != "validation")["text"]) == sorted(training)
@@ -145,7 +145,8 @@ def test_published_validation_set(folder_dataset, tmp_path):
 
 def test_corpus_of_wheels(publish, folder_dataset, tmp_path):
     members = {f"tiny/{n}.py": text.encode() for n, text in enumerate(make_texts(60))}
-    source = PackageSource(kind="packages", packages=(publish("tiny", members),), suffix=".py")
+    package = TextPackage(**publish("tiny", members).model_dump(), suffix=".py")
+    source = PackageSource(kind="packages", packages=(package,))
     dataset = folder_dataset([]).model_copy(update={"source": source, "cleaning": "code"})
     frame, manifest = build(dataset, tmp_path / "corpus")
     assert frame.height == 60

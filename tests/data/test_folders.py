@@ -44,8 +44,8 @@ def test_missing_entry_is_damage(folder):
 @pytest.mark.parametrize(
     ("module", "apart_from"),
     [
-        ("batches", {"corpus", "tokens", "sources", "cleaning", "wheels", "hub"}),
-        ("tokens", {"corpus", "sources", "cleaning", "wheels", "batches"}),
+        ("batches", {"corpus", "parts", "tokens", "sources", "readers", "cleaning", "wheels", "hub"}),
+        ("tokens", {"corpus", "parts", "sources", "readers", "cleaning", "batches"}),
         ("corpus", {"tokens", "batches"}),
     ],
 )

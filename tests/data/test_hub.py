@@ -5,13 +5,13 @@ import sys
 import time
 from collections import Counter
 
-import datasets
 import polars as pl
 import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HTTPError
 
 from nervelab.data import hub
+from nervelab.data.order import START, Place
 from nervelab.errors import NervelabError
 
 # CodeParrot's columns.
@@ -29,12 +29,6 @@ ROWS = [
 CONTENTS = {row["content"] for row in ROWS}
 
 
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch):
-    """`datasets` pauses for five seconds at the end of a shuffled stream, for the sake of its threads."""
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
-
-
 def write_jsonl(path, rows=ROWS):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -45,9 +39,13 @@ def write_parquet(path):
     return path
 
 
-def texts(name, *, split="train", column="content", seed=0, dropped=None):
+def read(name, *, split="train", column="content", seed=0, start=START, dropped=None):
     dropped = Counter() if dropped is None else dropped
-    return list(hub.texts(str(name), split=split, column=column, seed=seed, dropped=dropped))
+    return list(hub.texts(str(name), split=split, column=column, seed=seed, start=start, dropped=dropped))
+
+
+def texts(name, **options):
+    return [text for _, text in read(name, **options)]
 
 
 @pytest.mark.parametrize("whole_folder", [True, False])
@@ -68,6 +66,22 @@ def test_splits_of_one_folder(tmp_path):
     (tmp_path / "validation.jsonl").rename(tmp_path / "test.jsonl")
     with pytest.raises(NervelabError, match=r"has no split 'validation' \(it has train, test\)"):
         texts(tmp_path, split="validation")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_shards_in_the_seeds_order_from_any_place(tmp_path, suffix):
+    for shard in range(5):
+        rows = [{"content": f"{shard}:{n}" if n % 3 else None} for n in range(shard, shard + 7)]
+        path = tmp_path / f"train-{shard}.{suffix}"
+        write_jsonl(path, rows) if suffix == "jsonl" else pl.DataFrame(rows).write_parquet(path)
+    whole = read(tmp_path, seed=1)
+    shards = [int(text.partition(":")[0]) for _, text in whole]
+    assert sorted(set(shards)) == [0, 1, 2, 3, 4]
+    assert shards == [shard for shard in dict.fromkeys(shards) for _ in range(shards.count(shard))]
+    assert list(dict.fromkeys(shards)) != list(dict.fromkeys(int(text[0]) for text in texts(tmp_path, seed=2)))
+    for number, (place, _) in enumerate(whole, 1):
+        assert read(tmp_path, seed=1, start=place) == whole[number:]
+    assert read(tmp_path, seed=1, start=Place(5)) == []
 
 
 def test_rows_without_text_are_counted(tmp_path):

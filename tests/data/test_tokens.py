@@ -22,7 +22,7 @@ BPE = TrainedTokenizer(kind="byte-level-bpe", vocabulary=300)
 
 
 def build(corpus, folder, tokenizer=BPE):
-    build_tokens(tokenizer, tokens_id="def", corpus=corpus, folder=folder)
+    build_tokens(tokenizer, tokens_id="def", corpus=corpus, folder=folder, wheels=folder.parent / "wheels")
     manifest = json.loads((folder / "manifest.json").read_text())
     ids = {split: np.fromfile(folder / f"{split}.bin", manifest["dtype"]) for split in SPLITS}
     return manifest, ids, Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -54,7 +54,7 @@ def tokenize_again():
             "import sys; from pathlib import Path; from nervelab.data.tokens import build_tokens; "
             "from nervelab.study.config import TrainedTokenizer\n"
             "build_tokens(TrainedTokenizer(kind='byte-level-bpe', vocabulary=300), tokens_id='def', "
-            "corpus=Path(sys.argv[1]), folder=Path(sys.argv[2]))"
+            "corpus=Path(sys.argv[1]), folder=Path(sys.argv[2]), wheels=Path(sys.argv[2]))"
         )
         environment = {**os.environ, **parallelism, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", script, str(corpus), str(folder)]
@@ -80,6 +80,7 @@ def test_manifest(corpus, tmp_path):
     assert manifest["bytes_per_token"] == total / sum(map(len, ids.values()))
     assert (manifest["id"], manifest["corpus"], manifest["dtype"]) == ("def", "abc", "uint16")
     assert manifest["vocabulary"] == tokenizer.get_vocab_size() == 300
+    assert manifest["end_token"] == tokenizer.token_to_id(END_OF_TEXT)
     assert manifest["stands_for"] == "CodeParrot"
     assert set(manifest["licences"].values()) == {"MIT"}
     assert set(manifest["files"]) == {"train.bin", "validation.bin", "test.bin", "tokenizer.json"}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
+from small_decoder import ids, perturbed, small
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from nervelab.models.decoder import Decoder, build
-from nervelab.models.norms import Residual, layer_placements
+from nervelab.models.ffn import GATES, PLAIN
+from nervelab.models.norms import NORMS, Residual, layer_placements
 from small_model import SMALL, VOCABULARY
-
-
-def small(**changes) -> Decoder:
-    torch.manual_seed(0)
-    return build(SMALL.model_copy(update=changes), VOCABULARY).eval()
 
 
 def as_transformers(model: Decoder) -> GPT2LMHeadModel:
@@ -51,19 +51,13 @@ def as_transformers(model: Decoder) -> GPT2LMHeadModel:
     return other
 
 
-def ids(sequences: int = 3) -> torch.Tensor:
-    return torch.randint(VOCABULARY, (sequences, SMALL.context), generator=torch.Generator().manual_seed(1))
-
-
 def test_logits_equal_those_of_transformers_gpt2_with_copied_weights():
-    model = small()
+    model = perturbed(small())
     with torch.no_grad():
-        for parameter in model.parameters():  # biases and norms start at 0 and 1, where many mistakes are invisible
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
         torch.testing.assert_close(model(ids()), as_transformers(model)(ids()).logits, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu", "learnable-leaky-relu", "geglu", "swiglu"])
+@pytest.mark.parametrize("activation", [*PLAIN, *GATES])
 @pytest.mark.parametrize("placement", ["preln", "postln", "mixln", "released", "none"])
 def test_no_token_sees_what_comes_after_it(activation: str, placement: str):
     model = small(activation=activation, placement=placement)
@@ -92,6 +86,17 @@ def test_the_leaky_slope_is_learnable_and_starts_at_a_hundredth():
     assert all(slope.requires_grad and slope.numel() == 1 for slope in slopes)
 
 
+def layer_norm(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True, unbiased=False) + 1e-5)
+
+
+def rms_norm(x: torch.Tensor) -> torch.Tensor:
+    return x / torch.sqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "norm"), [("layernorm", layer_norm), ("rmsnorm", rms_norm), ("weightless-rmsnorm", rms_norm)]
+)
 @pytest.mark.parametrize(
     ("placement", "expected"),
     [
@@ -101,12 +106,21 @@ def test_the_leaky_slope_is_learnable_and_starts_at_a_hundredth():
         ("normed-residual", lambda x, f, n: n(x) + f(n(x))),
     ],
 )
-def test_placements_follow_their_formula(placement: str, expected):
+def test_placements_follow_their_formula_with_every_kind_of_norm(placement: str, expected, kind: str, norm):
     inner = torch.nn.Linear(6, 6)
-    branch = Residual(inner, placement, 6)
-    x = torch.randn(4, 6) * 3
-    norm = lambda y: (y - y.mean(-1, keepdim=True)) / torch.sqrt(y.var(-1, keepdim=True, unbiased=False) + 1e-5)  # noqa: E731
+    branch = Residual(inner, placement, NORMS[kind](6))
+    x = torch.randn(4, 6) * torch.tensor([[3.0], [1.0], [1e-2], [1e-3]])  # small enough that epsilon shows
     torch.testing.assert_close(branch(x), expected(x, inner, norm))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_norm_is_of_the_named_kind_wherever_it_stands(norm: str):
+    model = small(norm=norm, final_norm=norm, placement="mixln")
+    assert [block[1].placement for block in model.blocks] == ["postln", "preln", "preln", "preln"]
+    norms = [model.final_norm, *(branch.norm for block in model.blocks for branch in block)]
+    assert {type(each) for each in norms} == {type(NORMS[norm](1))}
+    tensors = {"layernorm": {"weight", "bias"}, "rmsnorm": {"weight"}, "weightless-rmsnorm": set()}[norm]
+    assert all(dict(each.named_parameters()).keys() == tensors for each in norms)
 
 
 def test_mixln_is_postln_first_and_preln_after():
@@ -119,6 +133,48 @@ def test_the_released_block_takes_only_the_residual_of_attention_after_the_norm(
     assert (attention.placement, ffn.placement) == ("normed-residual", "preln")
 
 
+@pytest.mark.parametrize("changes", [{}, {"positions": "rope"}, {"positions": "none", "qk_norm": True}])
+def test_a_sequence_may_be_shorter_than_the_context(changes: dict):
+    model = small(**changes)
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids()[:, :9]), model(ids())[:, :9], rtol=0, atol=1e-6)
+
+
+def test_without_positions_a_token_sees_a_set_and_with_rope_a_sequence():
+    """The last token attends to all: the order of those before it matters to one layer only if it is told."""
+    one = ids()
+    other = torch.cat([one[:, :-1].flip(1), one[:, -1:]], dim=1)
+    for positions, same in (("none", True), ("rope", False), ("learned", False)):
+        model = small(positions=positions, layers=1, init_std=0.2)
+        with torch.no_grad():
+            assert torch.allclose(model(one)[:, -1], model(other)[:, -1], rtol=0, atol=1e-5) is same, positions
+
+
+@pytest.mark.parametrize("changes", [{"positions": "rope"}, {"qk_norm": True}, {"positions": "rope", "qk_norm": True}])
+def test_under_autocast_attention_is_that_of_float32_but_for_rounding(changes: dict):
+    model = small(init_std=0.2, **changes)
+    with torch.no_grad():
+        expected = model(ids())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = model(ids()).float()
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
+def test_settings_come_as_they_are_read_from_a_plan():
+    """A trainer has a namespace of the values of JSON, not the record."""
+    model = small(positions="rope", norm="rmsnorm", ffn_weights="weight-norm", activation="swiglu")
+    changed = SMALL.model_dump(mode="json") | {
+        "positions": "rope",
+        "norm": "rmsnorm",
+        "ffn_weights": "weight-norm",
+        "activation": "swiglu",
+    }
+    torch.manual_seed(0)
+    other = build(SimpleNamespace(**json.loads(json.dumps(changed))), VOCABULARY)
+    assert model.state_dict().keys() == other.state_dict().keys()
+    assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
+
+
 def test_settings_give_the_parameters_they_name():
     def count(**changes) -> int:
         return sum(each.numel() for each in small(**changes).parameters())
@@ -127,8 +183,15 @@ def test_settings_give_the_parameters_they_name():
     assert count() - count(biases=("query-key",)) == layers * (2 * d + width + d)
     assert count(tied_embeddings=False) - count() == VOCABULARY * d
     assert count() - count(placement="none") == layers * 4 * d
-    assert count() - count(final_norm=False) == 2 * d
+    assert count() - count(final_norm=None) == 2 * d
+    assert count() - count(final_norm="rmsnorm") == d
     assert count(width_multiple=8) - count() == layers * (2 * d * 4 * d + 4 * d)
+    assert count(width_multiple=None, ffn_width=8 * d) == count(width_multiple=8)
+    assert count(width_multiple=None, ffn_width=61) - count() == layers * (61 - width) * (2 * d + 1)
+    assert count() - count(norm="rmsnorm") == 2 * layers * d
+    assert count() - count(norm="weightless-rmsnorm") == 2 * layers * 2 * d
+    assert count() - count(positions="rope") == count() - count(positions="none") == SMALL.context * d
+    assert count(qk_norm=True) == count()
 
 
 def test_initial_weights_have_the_stated_deviation_and_biases_are_zero():

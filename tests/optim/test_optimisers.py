@@ -119,6 +119,28 @@ def test_hidden_matrices_alone_are_orthonormalised_and_adamw_has_the_rest(name: 
     assert decayed == [{id(each) for each in roles["embedding"]}]
 
 
+@pytest.mark.parametrize("geometry", ["weight-norm", "weight-norm-per-input", "spectral-norm", "hyperspherical"])
+@pytest.mark.parametrize("name", ["muon", "dion"])
+def test_weights_held_in_a_geometry_are_trained_too(name: str, geometry: str):
+    torch.manual_seed(0)
+    model = build_decoder(SMALL.model_copy(update={"ffn_weights": geometry}), VOCABULARY).train()
+    optimiser = build(name, model)
+    directions = [each for tensor, each in model.named_parameters() if tensor.endswith(("original", "original1"))]
+    assert len(directions) == 2 * SMALL.layers
+    trained = {id(each) for group in optimiser.parts[0].param_groups for each in group["params"]}
+    assert {id(each) for each in directions} <= trained
+    ids = torch.randint(VOCABULARY, (4, 16), generator=torch.Generator().manual_seed(0))
+    before, losses = copy.deepcopy(model), []
+    for _ in range(20):
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert not any(map(torch.equal, before.parameters(), model.parameters()))
+
+
 def test_the_step_of_torchs_adafactor_is_capped_by_the_root_of_its_number():
     """Above 1 / sqrt(t) the rate makes no difference: what sets it apart from Hugging Face's."""
     ends = []

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ffns_by_hand import Stack, batches, kept_by_hand, numpy_spectrum
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
@@ -16,43 +17,9 @@ from nervelab.spectra.moments import NonFiniteError
 from nervelab.spectra.spectrum import Spectrum
 
 
-class Stack(nn.Module):
-    """Residual FFNs with dropout, enough of a model to be measured."""
-
-    def __init__(self, activation: str = "gelu", width: int = 24, layers: int = 2) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.ffns = nn.ModuleList(feed_forward(8, width, activation, bias=True) for _ in range(layers))
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for ffn in self.ffns:
-            x = x + self.dropout(ffn(x))
-        return x
-
-
-def batches(count: int = 3) -> list[torch.Tensor]:
-    return list(torch.randn(count, 10, 16, 8, generator=torch.Generator().manual_seed(1)))
-
-
-def numpy_spectrum(activations: list[torch.Tensor]) -> np.ndarray:
-    rows = np.concatenate([x.detach().double().numpy().reshape(-1, x.shape[-1]) for x in activations])
-    return np.linalg.eigvalsh(np.cov(rows, rowvar=False))[::-1]
-
-
 def by_hand(model: nn.Module, inputs: list, taps: list[tuple[nn.Module, nn.Module]]) -> list[tuple[np.ndarray, ...]]:
     """Spectra of outputs of `pre` and inputs of `down`, all activations kept."""
-    kept = [([], []) for _ in taps]
-    handles = []
-    for (pre, down), (outputs, into_down) in zip(taps, kept, strict=True):
-        handles.append(pre.register_forward_hook(lambda _m, _a, out, to=outputs: to.append(out)))
-        handles.append(down.register_forward_hook(lambda _m, args, _o, to=into_down: to.append(args[0])))
-    with torch.no_grad():
-        for each in inputs:
-            model.eval()(each)
-    for handle in handles:
-        handle.remove()
-    return [(numpy_spectrum(outputs), numpy_spectrum(into_down)) for outputs, into_down in kept]
+    return [tuple(map(numpy_spectrum, both)) for both in kept_by_hand(model, inputs, taps)]
 
 
 def assert_measured(layers: list[LayerSpectra], expected: list[tuple[np.ndarray, ...]]) -> None:
@@ -233,8 +200,8 @@ def test_samples_are_paired_and_the_same_in_every_chunking() -> None:
     (parts,) = measure(nn.Sequential(ffn), x.split(70), estimators=["sampling-0.2"])
     kept = x[np.flatnonzero(np.random.default_rng(0).random(300) / 0.2 < 1)]
     for each in (whole, parts):
-        np.testing.assert_allclose(each.pre.eigenvalues, numpy_spectrum([kept]), rtol=1e-6)
-        np.testing.assert_allclose(each.post.eigenvalues, numpy_spectrum([kept.relu()]), rtol=1e-6)
+        np.testing.assert_allclose(each.pre.eigenvalues, numpy_spectrum(kept.double().numpy()), rtol=1e-6)
+        np.testing.assert_allclose(each.post.eigenvalues, numpy_spectrum(kept.relu().double().numpy()), rtol=1e-6)
 
 
 def test_double_is_float64_at_every_width() -> None:

@@ -9,7 +9,7 @@ from synthetic_runs import SEEDED
 
 from nervelab.analysis.findings.finding import VERDICTS
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.models import named
+from nervelab.analysis.models import named, run_named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.words import facts, filled
 from nervelab.errors import NervelabError
@@ -18,7 +18,7 @@ from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
 from nervelab.report.format import with_minus
-from nervelab.report.page import _decisive, _distance, _model, _revisions
+from nervelab.report.page import _decisive, _distance, _revisions
 from nervelab.report.report import render
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
@@ -112,9 +112,11 @@ def test_everything_registered_is_in_the_markdown(laptop, known):
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(laptop):
-    blocks = re.findall(r"(?:^\|.*\n)+", (laptop / "report.md").read_text(), re.MULTILINE)
-    # besides: the summary, the list of runs and the timings
-    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) + 3
+    report = (laptop / "report.md").read_text()
+    blocks = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)
+    # Of other models, of positions and of rates there is nothing to show. Besides: the summary, the runs, the timings.
+    assert report.count("No run at this scale.") == 3
+    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) - 3 + 3
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -258,13 +260,13 @@ def test_of_several_effects_the_clearest_decides():
 
 
 def test_a_run_is_named_with_what_is_off_its_base():
-    row = {"placement": "preln", "activation": "gelu", "width_multiple": 2, "off_base": []}
-    plain = _model(row)
+    row = {"base": "gpt2-codeparrot", "placement": "preln", "activation": "gelu", "width_multiple": 2, "off_base": []}
+    plain = run_named(row)
     assert plain == named({"placement": "preln", "activation": "gelu", "width_multiple": 2})
-    assert _model(row | {"off_base": ["width_multiple"]}) == plain
+    assert run_named(row | {"off_base": ["width_multiple"]}) == plain
     other = row | {"off_base": ["width_multiple", "optimiser_lr", "measure_estimators"], "optimiser_lr": 0.01}
     other["measure_estimators"] = ["full", "sampling-0.05", "bkq-8x12"]
-    assert _model(other) == f"{plain}; optimiser lr 0.01; measure estimators full and 2 more"
+    assert run_named(other) == f"{plain}; learning rate 0.01; measure estimators full and 2 more"
 
 
 def test_every_run_is_listed_with_its_outcome(page, partial_page):

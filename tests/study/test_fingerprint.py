@@ -89,7 +89,7 @@ def test_a_change_of_code_in_the_closure_changes_it(package: Path, module: str):
 
 @pytest.mark.parametrize(
     "module",
-    ["study/config.py", "layout.py", "study/components.py", "cli.py", "report/page.py", "data/corpus.py"],
+    ["study/config/run.py", "layout.py", "study/components.py", "cli.py", "report/page.py", "data/corpus.py"],
 )
 def test_code_that_no_training_runs_does_not_count(package: Path, module: str):
     before = fingerprint(ENTRIES, package)
@@ -101,7 +101,7 @@ def test_code_that_no_training_runs_does_not_count(package: Path, module: str):
 @pytest.mark.parametrize("entry", ["nervelab.data.corpus", "nervelab.data.tokens"])
 def test_a_new_record_changes_no_corpus_and_no_tokens(package: Path, entry: str):
     before = fingerprint([entry], package)
-    path = package / "study" / "config.py"
+    path = package / "study" / "config" / "data.py"
     path.write_text(path.read_text() + "\n_ADDED = 1\n")
     assert fingerprint([entry], package) == before
 

@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_is_made_always_unless_it_says_otherwise():
     studies = read_params(PARAMS).studies
-    assert {name for name, study in studies.items() if study.on_request} == {WIDE}
+    assert {name for name, study in studies.items() if study.on_request} == {WIDE, "tune"}
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
@@ -95,7 +95,7 @@ def test_what_was_made_on_request_is_not_pruned(here: Path):
     (run,) = load_project(only=WIDE).runs
     stray = layout.run_folder("laptop", "decoder-of-yesterday")
     elsewhere = layout.run_folder("paper", run.name)
-    kept = (run.folder, layout.CHECKPOINTS / run.name, layout.TOKENS / run.tokens.id)
+    kept = (run.folder, layout.CHECKPOINTS / run.name, run.data.folder)
     for folder in (*kept, stray, elsewhere):
         folder.mkdir(parents=True)
     layout.plan_path(run.name).parent.mkdir(parents=True, exist_ok=True)

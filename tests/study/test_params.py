@@ -62,7 +62,7 @@ def test_the_projects_own_params_are_valid():
         ("nesterov: false", "nesterov: 0.9", r"optimisers\.muon\.nesterov: .*boolean.* 0\.9"),
         ("ns_steps: 5", "ns_steps: 100", r"optimisers\.muon\.ns_steps: .*less than 100"),
         ("beta2_decay: -0.8", "beta2_decay: 0.8", r"optimisers\.adafactor\.beta2_decay: .*less than or equal to 0"),
-        ("lr: 0.05", "lr: -0.05", r"optimisers\.adafactor\.lr: .*greater than 0"),
+        ("lr: 0.1\n          beta2", "lr: -0.1\n          beta2", r"optimisers\.adafactor\.lr: .*greater than 0"),
         ("lr: 0.1, momentum: 0.9", "lr: 0.1, mu: 0.9", r"optimisers\.sgd\.mu: this key is not known"),
         (
             "weight_decay: 0.0, decay: []}\n        dion",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nervelab.errors import NervelabError
 from nervelab.study.components import OPTIMISERS
 from nervelab.study.runs import Project, covering, load_project
 
@@ -51,24 +52,24 @@ def points(project: Project, study: str) -> list[tuple]:
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5_and_of_appendix_g(scale: str):
     project = load_project(ROOT / "params.yaml", scale)
-    assert set(points(project, "activation")) == {(*each, 4, seed) for each in ARCHITECTURES for seed in (0, 1, 2)}
+    seeds = (0, 1, 2) if scale == "laptop" else (0,)
+    assert set(points(project, "activation")) == {(*each, 4, seed) for each in ARCHITECTURES for seed in seeds}
     assert set(points(project, "width")) == {(*each, width, 0) for each in ARCHITECTURES for width in range(1, 9)}
     assert set(points(project, "placement")) == {
         *((each, "gelu", width, 0) for each in ("preln", "mixln", "postln") for width in range(1, 9)),
-        *((each, "gelu", 4, seed) for each in ("mixln", "postln") for seed in (1, 2)),
+        *((each, "gelu", 4, seed) for each in ("mixln", "postln") for seed in seeds[1:]),
         ("released", "gelu", 4, 0),
     }
-    configurations = {run.slug.rpartition("-s")[0] for run in project.runs}
+    core = [run for run in project.runs if set(run.studies) & {"activation", "width", "placement", "fidelity"}]
+    configurations = {run.slug.rpartition("-s")[0] for run in core}
     assert len(configurations) == 7 * 8 + 2 * 8 + 1
     (estimated,) = [run for run in project.runs if "fidelity" in run.studies]
     assert (estimated.studies, estimated.off_base) == (("fidelity",), ("measure.estimators",))
     assert points(project, "fidelity") == [("preln", "gelu", 4, 0)]
-    assert len(project.runs) == len(configurations) + 2 * (7 + 2) + 1
-    measured = {
-        run.config.measure.tokens or run.config.training.batch * run.config.model.context for run in project.runs
-    }
+    assert len(core) == len(configurations) + (len(seeds) - 1) * (7 + 2) + 1
+    measured = {run.config.measure.tokens or run.config.training.batch * run.config.model.context for run in core}
     assert len(measured) == 1
-    widest = max(run.config.model.width_multiple * run.config.model.d_model for run in project.runs)
+    widest = max(run.config.model.width_multiple * run.config.model.d_model for run in core)
     assert min(measured) > widest
 
 
@@ -85,6 +86,7 @@ def test_two_studies_share_a_run(tmp_path: Path, params: dict):
 
 
 def test_an_edit_of_one_setting_changes_the_ids_it_concerns(tmp_path: Path, params: dict):
+    params = only(params, "activation")
     before = names(resolved(tmp_path, params))
     params["bases"]["gpt2-codeparrot"]["paper"]["training"]["steps"] = 5
     assert names(resolved(tmp_path, params)) == before
@@ -98,19 +100,21 @@ def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Pat
     params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
     laptop = params["bases"]["gpt2-codeparrot"]["laptop"]
     laptop["dataset"] = "renamed"
-    params["bases"]["gpt2-125m-shape"]["laptop"]["dataset"] = "renamed"
+    params["bases"] = {"gpt2-codeparrot": params["bases"]["gpt2-codeparrot"]}
     laptop["model"] = dict(reversed(laptop["model"].items()))
     params["studies"]["other-name"] = params["studies"].pop("activation")
     assert names(resolved(tmp_path, params)) == before
 
 
 def test_the_data_counts_in_the_id(tmp_path: Path, params: dict):
+    params = only(params, "activation")
     before = names(resolved(tmp_path, params))
     params["datasets"]["python-packages"]["megabytes"] = 11.0
     assert not set(names(resolved(tmp_path, params))) & set(before)
 
 
 def test_a_local_folder_counts_by_its_content(tmp_path: Path, params: dict):
+    params = only(params, "activation")
     texts = tmp_path / "texts"
     texts.mkdir()
     (texts / "a.py").write_text("x = 1\n")
@@ -128,9 +132,13 @@ def test_a_local_folder_counts_by_its_content(tmp_path: Path, params: dict):
 def test_covering_shows_each_component_once_and_stays_small(tmp_path: Path, params: dict):
     all_runs = resolved(tmp_path, params, "laptop").runs
     few = covering(all_runs)
-    shown = {(key, value) for run in all_runs for key, value in run.settings.items() if isinstance(value, str)}
-    assert {(key, value) for run in few for key, value in run.settings.items() if isinstance(value, str)} == shown
-    assert len(few) == 8
+    named, covered = (
+        {(key, value) for run in runs for key, value in run.settings.items() if isinstance(value, str)}
+        for runs in (all_runs, few)
+    )
+    assert covered == named
+    assert any(run.config.measure.by_position for run in few)
+    assert len(few) <= 20
     assert len(resolved(tmp_path, params, "smoke").runs) == len(few)
 
 
@@ -155,7 +163,7 @@ def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
 def test_every_optimiser_can_be_an_axis_by_name(tmp_path: Path, params: dict, scale: str):
-    before = load_project(ROOT / "params.yaml", scale).runs[0]
+    before = load_project(ROOT / "params.yaml", scale, "activation").runs[0]
     params = only(params, "activation")
     params["studies"]["activation"]["axes"] = [{"optimiser": list(OPTIMISERS)}]
     params["scales"][scale]["runs"] = "all"
@@ -164,6 +172,31 @@ def test_every_optimiser_can_be_an_axis_by_name(tmp_path: Path, params: dict, sc
     assert [run.config.optimiser.name for run in project.runs] == list(OPTIMISERS)
     assert len({run.fingerprint for run in project.runs}) == len(OPTIMISERS)
     assert project.runs[0].name == before.name
+
+
+def test_a_base_is_an_axis_and_what_a_run_has_is_held_against_its_own(tmp_path: Path, params: dict):
+    params = only(params, "llama")
+    project = resolved(tmp_path, params)
+    assert [run.settings["base"] for run in project.runs] == ["llama-71m"] * 3 + ["llama-130m"] * 3 + [
+        "llama-250m"
+    ] * 2 + ["llama-1.3b"] * 2
+    assert [run.off_base for run in project.runs[:3]] == [(), ("model.placement",), ("model.placement",)]
+    params["studies"]["llama"]["axes"][0]["base"] = ["llama-7b"]
+    with pytest.raises(NervelabError, match=r"studies\.llama: there is no base 'llama-7b'; use one of gpt2-codeparrot"):
+        resolved(tmp_path, params)
+
+
+def test_the_rate_of_the_rest_can_be_an_axis(tmp_path: Path, params: dict):
+    params = only(params, "activation")
+    params["studies"]["activation"]["axes"] = [{"optimiser": ["muon"], "optimiser.rest.lr": [1.0e-3, 2.0e-3]}]
+    rates = [(run.config.optimiser.lr, run.config.optimiser.rest.lr) for run in resolved(tmp_path, params).runs]
+    assert rates == [(0.01, 1.0e-3), (0.01, 2.0e-3)]
+
+
+def test_a_scale_may_take_seed_0_alone(tmp_path: Path, params: dict):
+    params = only(params, "activation")
+    params["scales"]["laptop"]["seeds"] = "zero"
+    assert [run.config.seed for run in resolved(tmp_path, params).runs] == [0] * 7
 
 
 def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
@@ -180,8 +213,13 @@ def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
 
 
 def test_the_slug_comes_from_the_config_alone():
-    run = load_project(ROOT / "params.yaml", "laptop").runs[20]
-    assert run.slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s2"
+    runs = load_project(ROOT / "params.yaml", "laptop").runs
+    assert runs[20].slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s2"
+    slugs = {run.slug for run in runs}
+    assert "decoder-normfree-spectral-norm-learnable-leaky-relu-4d-adamw-s0" in slugs
+    assert "decoder-postln-rmsnorm-rope-swiglu-D128-adam-s0" in slugs
+    assert "decoder-preln-rmsnorm-nope-swiglu-4d-adamw-s0" in slugs
+    assert "mixer-rmsnorm-gelu-gelu-adam-s0" in slugs
 
 
 def test_resolving_imports_no_torch():

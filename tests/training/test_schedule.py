@@ -32,6 +32,16 @@ def test_steps_ascend_lie_in_the_run_and_contain_the_last(total: int, points: in
     assert {step for step in early if step <= total} <= set(steps)
 
 
+def test_a_late_decay_leaves_the_rate_alone_until_then(smoke_config: RunConfig):
+    late = {"steps": 100, "warmup": 0.1, "decay": "linear", "decay_share": 0.2, "final_lr": 0.0}
+    training = smoke_config.training.model_copy(update=late)
+    factors = [learning_rate_factor(training, step) for step in range(100)]
+    assert factors[9:81] == [1.0] * 72
+    assert factors[89:] == pytest.approx([10 / 19 - step / 19 for step in range(11)])
+    early = smoke_config.training.model_copy(update=late | {"decay_share": 1.0})
+    assert learning_rate_factor(early, 50) == pytest.approx(1 - 40 / 89)
+
+
 @pytest.mark.parametrize(
     ("decay", "middle", "last"), [("cosine", 0.55, 0.1), ("linear", 0.55, 0.1), ("constant", 1.0, 1.0)]
 )

@@ -42,7 +42,7 @@ def config(smoke_config: RunConfig) -> RunConfig:
 
 def command(config: RunConfig, tokens: Path, root: Path, *options: str) -> list[str]:
     plan = write_plan(root / "plan.json", config)
-    paths = {"plan": plan, "tokens": tokens, "out": root / "run", "checkpoints": root / "checkpoint"}
+    paths = {"plan": plan, "data": tokens, "out": root / "run", "checkpoints": root / "checkpoint"}
     arguments = [word for key, value in paths.items() for word in (f"--{key}", str(value))]
     return [sys.executable, "-m", "nervelab.training", *arguments, *options]
 

@@ -13,6 +13,11 @@ from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_with
 
 _IDENTITY = {"scale": pl.String, "name": pl.String, "id": pl.String, "studies": pl.List(pl.String)}
+# Settings that runs are looked up and named by: there even if no run at hand has them.
+_ALWAYS = {
+    **dict.fromkeys(("base", "placement", "activation", "token_activation", "optimiser"), pl.String),
+    **dict.fromkeys(("width_multiple", "seed"), pl.Int64),
+}
 _RESULTS = {
     "off_base": pl.List(pl.String),
     "config": pl.String,
@@ -21,6 +26,7 @@ _RESULTS = {
     "stopped_at": pl.Int64,
     "steps": pl.Int64,
     "eval_loss": pl.Float64,
+    "eval_accuracy": pl.Float64,
     "perplexity": pl.Float64,
     "eval_tokens": pl.Int64,
     "unigram_loss": pl.Float64,
@@ -60,7 +66,7 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
 
 def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     settings = [_columns(folder.listed["settings"]) for folder in folders]
-    names = sorted({name for columns in settings for name in columns})
+    names = sorted({*_ALWAYS, *(name for columns in settings for name in columns)})
     # Different types under one name (8 and "all") would be a defect of the study, and polars says so.
     rows = [
         {"scale": scale, "name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
@@ -70,7 +76,7 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
         for folder, columns in zip(folders, settings, strict=True)
     ]
     order = [*_IDENTITY, *names, *_RESULTS]
-    return pl.DataFrame(rows, schema_overrides=_IDENTITY | _RESULTS, infer_schema_length=None).select(order)
+    return pl.DataFrame(rows, schema_overrides=_IDENTITY | _ALWAYS | _RESULTS, infer_schema_length=None).select(order)
 
 
 def _column(key: str) -> str:
@@ -92,7 +98,8 @@ def _results(recorded: dict[str, Any]) -> dict[str, Any]:
         "stopped_at": recorded["stopped_at"],
         "steps": recorded["config"]["training"]["steps"],
         "eval_loss": loss,
-        "perplexity": None if loss is None else math.exp(loss),
+        "eval_accuracy": final["eval_accuracy"],
+        "perplexity": None if loss is None or final["eval_accuracy"] is not None else math.exp(loss),
         "eval_tokens": final["eval_tokens"],
         "unigram_loss": final["unigram_loss"],
     }

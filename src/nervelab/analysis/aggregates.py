@@ -16,6 +16,7 @@ from nervelab.files import canonical_json
 
 # What a run has unless a lookup says otherwise: the baseline of GPT-2 125M, NerVE, section 3.1.
 BASELINE: dict[str, Any] = {
+    "base": "gpt2-codeparrot",
     "placement": "preln",
     "activation": "gelu",
     "width_multiple": 4,
@@ -70,8 +71,9 @@ class Run:
 
     @property
     def width(self) -> int:
-        """D, the hidden width of its FFNs."""
-        return self.config["model"]["width_multiple"] * self.config["model"]["d_model"]
+        """D, the hidden width of its FFNs (of a Mixer: of those over the channels)."""
+        model = self.config["model"]
+        return model.get("ffn_width") or model["width_multiple"] * model["d_model"]
 
     @property
     def state(self) -> str:
@@ -125,13 +127,14 @@ class Aggregates:
     def find_seeds(self, **settings: Any) -> tuple[Run, ...]:
         """The runs with these settings, otherwise the `BASELINE`, one for each seed, the lowest first.
 
-        Runs that differ from their study's base in a setting that neither names are not considered: a longer
-        training does not stand in for the base's.
+        Where another `base` is named, what is not named is as in that base. Runs that differ from their base in a
+        setting that nothing here names are not considered: a longer training does not stand in for the base's.
 
         Raises:
             ValueError: several runs of one seed match, or `BASELINE` names what is not among the columns: a defect.
         """
-        wanted = BASELINE | settings
+        own = settings.get("base", BASELINE["base"]) == BASELINE["base"]
+        wanted = BASELINE | settings if own else settings
         unknown = set(wanted) - set(self.runs.columns)
         if unknown & set(BASELINE):
             raise ValueError(f"runs.parquet lacks the setting {', '.join(sorted(unknown))}, which the baseline names")
@@ -148,15 +151,21 @@ class Aggregates:
         """Every run, in the order of the study."""
         return [self._run(row) for row in self.runs.iter_rows(named=True)]
 
+    def siblings(self) -> list[Run]:
+        """The runs over the baseline's base, in the order of the study."""
+        return [run for run in self.all_runs() if run.row["base"] == BASELINE["base"]]
+
     def under(self, run: Run, estimator: str) -> Run:
         """The same run with the spectra of another estimator."""
         rows = self.spectra.filter(pl.col("name") == run.row["name"], estimator=estimator, group="all")
         return replace(run, spectra=rows)
 
     def replicates(self) -> list[tuple[Run, ...]]:
-        """The runs grouped by everything but their seed, in the order of the study."""
+        """The baseline's siblings (its base, its optimiser) grouped by everything but their seed, in their order."""
         groups: dict[str, list[Run]] = {}
-        for run in self.all_runs():
+        for run in self.siblings():
+            if run.row["optimiser"] != BASELINE["optimiser"]:
+                continue
             config = {key: value for key, value in run.config.items() if key != "seed"}
             groups.setdefault(canonical_json(config), []).append(run)
         return [tuple(runs) for runs in groups.values()]

@@ -13,9 +13,10 @@ PLACEMENTS = {
     "released": "released PreLN block",
     "none": "norm-free",
 }
-_ACTIVATION = {
+ACTIVATIONS = {
     "gelu": "GELU",
     "relu": "ReLU",
+    "squared-relu": "squared ReLU",
     "learnable-leaky-relu": "learnable leaky ReLU",
     "geglu": "GeGLU",
     "swiglu": "SwiGLU",
@@ -30,8 +31,40 @@ OPTIMISERS = {
     "dion": "Dion",
 }
 
+# The paper's models; at smaller scales those of a base are small siblings of it.
+BASES = {
+    "gpt2-codeparrot": "GPT-2 125M",
+    "gpt2-125m-shape": "GPT-2 125M's shape",
+    "gpt2-openwebtext": "GPT-2 on OpenWebText",
+    "gpt2-160m-fineweb": "GPT-2 160M",
+    "gpt2-160m-fineweb-long": "GPT-2 160M, twice the context",
+    "gpt2-350m-fineweb": "GPT-2 350M",
+    "llama-71m": "LLaMA 71M",
+    "llama-130m": "LLaMA 130M",
+    "llama-250m": "LLaMA 250M",
+    "llama-1.3b": "LLaMA 1.3B",
+    "mixer-cifar100": "MLP-Mixer",
+}
+NORMS = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "weightless-rmsnorm": "RMSNorm without weights"}
+FFN_WEIGHTS = {
+    "free": "free FFN weights",
+    "weight-norm": "weight norm in the FFN",
+    "weight-norm-per-input": "weight norm per input in the FFN",
+    "spectral-norm": "spectral norm in the FFN",
+    "hyperspherical": "hyperspherical norm in the FFN",
+}
+POSITIONS = {"learned": "learned positions", "rope": "RoPE", "none": "no positions"}
+GROUPS = {
+    "all": "all",
+    "early": "first third",
+    "middle": "middle third",
+    "late": "last third",
+    "top": "upper half",
+    "bottom": "lower half",
+}
+"""Of token positions."""
+
 NOT_RUN = "not run at this scale"
-NOT_STUDIED = "not in this study"
 
 METRICS = {"se": "spectral entropy", "pr": "participation ratio", "eee": "eigenvalue early enrichment"}
 SHORT = {"se": "SE", "pr": "PR", "eee": "EEE"}
@@ -46,7 +79,7 @@ WINDOW = (
 
 def architecture(settings: dict[str, Any]) -> str:
     """Placement and activation, as in "PreLN GELU"."""
-    return f"{PLACEMENTS[settings['placement']]} {_ACTIVATION[settings['activation']]}"
+    return f"{PLACEMENTS[settings['placement']]} {ACTIVATIONS[settings['activation']]}"
 
 
 def estimator_named(name: str) -> str:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
-from nervelab.analysis.labels import NOT_RUN, architecture
+from nervelab.analysis.labels import (
+    ACTIVATIONS,
+    BASES,
+    FFN_WEIGHTS,
+    NORMS,
+    NOT_RUN,
+    OPTIMISERS,
+    POSITIONS,
+    architecture,
+)
 
 Model = dict[str, Any]
 
@@ -38,7 +49,54 @@ WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 def named(model: Model) -> str:
     """A model in words, with its width where that is not the baseline's."""
     width = model.get("width_multiple", BASELINE["width_multiple"])
-    return architecture(BASELINE | model) + ("" if width == BASELINE["width_multiple"] else f", D = {width}d")
+    return architecture(BASELINE | model) + (
+        f", D = {width}d" if width not in (None, BASELINE["width_multiple"]) else ""
+    )
+
+
+# How the settings in which a run may differ from its base are said, beside placement, activation and width.
+_SAID: dict[str, Callable[[Any], str]] = {
+    "norm": NORMS.__getitem__,
+    "ffn_weights": FFN_WEIGHTS.__getitem__,
+    "positions": POSITIONS.__getitem__,
+    "optimiser": OPTIMISERS.__getitem__,
+    "optimiser_lr": lambda rate: f"learning rate {rate:g}",
+    "measure_by_position": lambda _: "measured by position",
+}
+
+
+def run_named(row: dict[str, Any]) -> str:
+    """A run in words, from its row of runs.parquet: its model, and whatever else it does not have from its base."""
+    said_already = ("placement", "activation", "token_activation", "width_multiple")
+    others = [_said(key, row[key]) for key in row["off_base"] if key not in said_already]
+    return "; ".join([_model_named(row), *others])
+
+
+def base_named(row: dict[str, Any]) -> str:
+    """The model of the paper that a run is, or, trained on a stand-in for its data, is a small sibling of."""
+    name = BASES.get(row["base"], row["base"])
+    return f"sibling of {name}" if json.loads(row["config"])["dataset"]["stands_for"] else name
+
+
+def _model_named(row: dict[str, Any]) -> str:
+    if row["placement"] is None:  # a Mixer
+        activations = (ACTIVATIONS[row[key]] for key in ("token_activation", "activation"))
+        return f"{base_named(row)}, {', '.join(activations)}"
+    if row["base"] != BASELINE["base"]:
+        return f"{base_named(row)}, {architecture(row)}"
+    return named({key: row[key] for key in ("placement", "activation", "width_multiple")})
+
+
+def _said(key: str, value: Any) -> str:
+    if key in _SAID:
+        return _SAID[key](value)
+    short = f"{value[0]} and {len(value) - 1} more" if isinstance(value, list) and len(value) > 2 else value
+    return f"{key.replace('_', ' ')} {short}"
+
+
+def names(runs: Iterable[Run | None]) -> tuple[str, ...]:
+    """The names of those of the runs that are there."""
+    return tuple(run.row["name"] for run in runs if run is not None)
 
 
 def outcome(runs: tuple[Run, ...]) -> str:

@@ -40,14 +40,10 @@ class EarlyRanking:
     """How a predictor at a share of the training ranks configurations by their final eval loss.
 
     Attributes:
-        share: of the training steps.
-        predictor: a metric (mean over layers) or `LOSS`, the eval loss at that step.
         correlation: Spearman's r with the final eval loss.
         configurations: over how many models and widths.
     """
 
-    share: float
-    predictor: str
     correlation: Estimate
     configurations: int
 
@@ -61,14 +57,17 @@ def configurations(aggregates: Aggregates) -> tuple[Run, ...]:
 
 
 def early_ranking(aggregates: Aggregates, share: float, predictor: str, settings: Analysis) -> EarlyRanking:
-    """Spearman's r of a predictor early in training with the final eval loss, over `configurations`."""
+    """Spearman's r of a predictor early in training with the final eval loss, over `configurations`.
+
+    The predictor is a metric (mean over layers) or `LOSS`, the eval loss at that share of the training steps.
+    """
     early, last = [], []
     for run in configurations(aggregates):
         value = _at(run, share, predictor)
         if value is not None:
             early.append(value)
             last.append(run.row["eval_loss"])
-    return EarlyRanking(share, predictor, spearman_of(early, last, settings), len(early))
+    return EarlyRanking(spearman_of(early, last, settings), len(early))
 
 
 def _at(run: Run, share: float, predictor: str) -> float | None:

@@ -223,6 +223,6 @@ def layer_effect(metric: str, layer: int) -> Quantity:
 
 
 def all_quantities(aggregates: Aggregates) -> tuple[Quantity, ...]:
-    """`QUANTITIES`, and the effect in every layer that any run has."""
-    layers = max(run.config["model"]["layers"] for run in aggregates.all_runs())
+    """`QUANTITIES`, and the effect in every layer that any of the baseline's siblings has."""
+    layers = max((run.config["model"]["layers"] for run in aggregates.siblings()), default=0)
     return (*QUANTITIES, *(layer_effect(metric, layer) for metric in EFFECTS for layer in range(layers)))

@@ -1,15 +1,18 @@
 """Serving batches and held-out windows from a folder of tokens: what the trainer imports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from nervelab.data import folders
+from nervelab.data.documents import PADDING, Documents
 from nervelab.errors import NervelabError
 
-KEYS = ("id", "dtype", "vocabulary", "tokens", "unigram_loss")
+__all__ = ["PADDING", "TokenStore"]
+
+KEYS = ("id", "dtype", "vocabulary", "end_token", "tokens", "unigram_loss")
 
 
 @dataclass(frozen=True)
@@ -17,14 +20,17 @@ class TokenStore:
     """The token ids of a corpus, memory-mapped.
 
     `unigram_loss` is the cross-entropy (nats per token) of the validation split under the token frequencies
-    of the training split: what a model that learned nothing else would reach.
+    of the training split: what a model that learned nothing else would reach. `end_token` is what every document of a
+    split is followed by.
     """
 
     folder: Path
     id: str
     vocabulary: int
+    end_token: int
     unigram_loss: float
     splits: dict[str, np.ndarray]
+    _documents: dict[str, Documents] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> "TokenStore":
@@ -39,6 +45,7 @@ class TokenStore:
             folder=folder,
             id=manifest["id"],
             vocabulary=manifest["vocabulary"],
+            end_token=manifest["end_token"],
             unigram_loss=manifest["unigram_loss"],
             splits={
                 split: _mapped(folder / f"{split}.bin", tokens=manifest["tokens"][split], dtype=dtype)
@@ -50,8 +57,10 @@ class TokenStore:
         """Compare every file with its sha256; raises `NervelabError` naming the one that differs."""
         folders.verify(self.folder)
 
-    def training_batch(self, *, seed: int, step: int, batch: int, context: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The training batch of one step: random crops of the training split.
+    def training_batch(
+        self, *, seed: int, step: int, batch: int, context: int, documents: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The training batch of one step: random crops of the training split, or random documents of it.
 
         A pure function of its arguments, so that a resumed run replays nothing and skips nothing.
 
@@ -60,42 +69,63 @@ class TokenStore:
             step: the step, from 0.
             batch: B, the number of sequences.
             context: T, the number of tokens of a sequence.
+            documents: take the front of whole documents, each as likely as any other (see `Documents.windows`).
 
         Returns:
-            inputs_BT and targets_BT (int64), the targets one token further on.
+            inputs_BT and targets_BT (int64), the targets one token further on, or `PADDING`.
 
         Raises:
-            NervelabError: the training split has no sequence of this length.
+            NervelabError: the training split has no sequence of this length, or no document.
         """
-        ids = self.splits["train"]
-        self._need("train", size=context + 1, remedy="raise dataset.megabytes or lower model.context")
         # Raw bits, because numpy promises their stability across versions, but not that of its distributions.
         words_B = np.random.Philox(key=[seed, step]).random_raw(batch)
+        if documents:
+            found = self._some_documents("train", needed=1)
+            return found.windows((words_B % np.uint64(len(found))).astype(np.int64), context=context)
+        ids = self.splits["train"]
+        self._need("train", size=context + 1, remedy="raise dataset.megabytes or lower model.context")
         return _windows(ids, starts_N=words_B % np.uint64(len(ids) - context), context=context)
 
-    def fixed_windows(self, split: str, *, tokens: int, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def fixed_windows(
+        self, split: str, *, tokens: int, context: int, documents: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Evenly spaced windows of a split that do not overlap: the same at every call.
 
         Args:
             split: 'validation', 'test' or 'train'.
-            tokens: how many tokens in all, a multiple of `context`.
+            tokens: how many tokens in all, a multiple of `context`; padding counts.
             context: T, the number of tokens of a window.
+            documents: take the front of as many documents (see `Documents.windows`).
 
         Returns:
-            inputs_NT and targets_NT (int64) with N = tokens / context, the targets one token further on.
+            inputs_NT and targets_NT (int64) with N = tokens / context, the targets one token further on, or `PADDING`.
 
         Raises:
-            NervelabError: the split is too short, or `tokens` is no multiple of `context`.
+            NervelabError: the split is too short, or has too few documents, or `tokens` is no multiple of `context`.
         """
         if tokens % context:
             raise NervelabError(
                 f"{tokens} tokens are no whole number of sequences of {context}: mend it in params.yaml."
             )
+        count = tokens // context
+        if documents:
+            found = self._some_documents(split, needed=count)
+            return found.windows(np.arange(count) * (len(found) // count), context=context)
         self._need(split, size=tokens + 1, remedy="raise dataset.megabytes or ask for fewer tokens")
         ids = self.splits[split]
-        count = tokens // context
         spacing = (len(ids) - 1) // count
         return _windows(ids, starts_N=np.arange(count) * spacing, context=context)
+
+    def _some_documents(self, split: str, *, needed: int) -> Documents:
+        if split not in self._documents:
+            self._documents[split] = Documents.find(self.splits[split], end_token=self.end_token)
+        found = self._documents[split]
+        if len(found) < needed:
+            raise NervelabError(
+                f"The {split} split of {self.folder} has {len(found)} documents where {needed} are needed: "
+                "raise dataset.megabytes or ask for fewer tokens in params.yaml."
+            )
+        return found
 
     def _need(self, split: str, *, size: int, remedy: str) -> None:
         available = len(self.splits[split])

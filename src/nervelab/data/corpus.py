@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from nervelab.data.cleaning import Cleaner
 from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
-from nervelab.data.sources import Document, Stream, licences, open_source
+from nervelab.data.parts import Kept, Parts
+from nervelab.data.sources import Stream, licences, open_source
 from nervelab.errors import NervelabError
-from nervelab.files import write_with
 
 if TYPE_CHECKING:
-    from nervelab.study.config import Dataset
+    from nervelab.study.config import TextDataset
 
 BYTES_PER_MEGABYTE = 10**6
-ROW_GROUP_BYTES = 16 * 10**6
-SCHEMA = pa.schema([("split", pa.string()), ("text", pa.string()), ("source", pa.string())])
+PARTIAL = ".partial"
 
 
-class Kept(NamedTuple):
-    """A document that stays, its split and its size in bytes of UTF-8."""
-
-    split: str
-    document: Document
-    size: int
-
-
-def build_corpus(dataset: Dataset, *, corpus_id: str, folder: Path, wheels: Path) -> None:
+def build_corpus(dataset: TextDataset, *, corpus_id: str, folder: Path, wheels: Path) -> None:
     """Write documents.parquet and, last, manifest.json into `folder`.
 
     Documents are taken in an order that `dataset.seed` determines until `dataset.megabytes` of kept text are
     reached, so memory is bounded whatever the source holds. Equal input gives equal bytes. Every row group of
     the file holds documents of one split only, so a reader of one split skips the others.
+
+    Until it is whole, the corpus lies in parts below `folder`, twice its size at the end. A build that was stopped
+    goes on after its last part, and its result is the same to the byte.
 
     Args:
         dataset: source, cleaning, size and shares.
@@ -51,31 +41,27 @@ def build_corpus(dataset: Dataset, *, corpus_id: str, folder: Path, wheels: Path
         NervelabError: the source cannot be read, or a split that is needed stays empty.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    dropped: Counter[str] = Counter()
-    documents: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
+    parts = Parts(folder / PARTIAL, corpus_id)
+    _collect(dataset, parts, wheels=wheels)
+    progress = parts.progress
+    try:
+        _refuse_empty_splits(dataset, documents=progress.documents, dropped=progress.dropped)
+    except NervelabError:
+        parts.remove()
+        raise
 
-    def write(path: Path) -> None:
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            groups = _RowGroups(writer)
-            for kept in _kept(dataset, wheels=wheels, dropped=dropped):
-                documents[kept.split] += 1
-                sizes[kept.split] += kept.size
-                groups.add(kept)
-            groups.flush()
-        _refuse_empty_splits(dataset, documents=documents, dropped=dropped)
-
-    write_with(folder / DOCUMENTS, write)
+    parts.join(folder / DOCUMENTS)
     manifest = {
         "id": corpus_id,
         "dataset": dataset.model_dump(mode="json"),
         "stands_for": dataset.stands_for,
         "licences": licences(dataset.source),
-        "documents": {split: documents[split] for split in SPLITS},
-        "bytes": {split: sizes[split] for split in SPLITS},
-        "dropped": dict(dropped),
+        "documents": {split: progress.documents[split] for split in SPLITS},
+        "bytes": {split: progress.bytes[split] for split in SPLITS},
+        "dropped": dict(progress.dropped),
     }
     write_manifest(folder, manifest, [DOCUMENTS])
+    parts.remove()
 
 
 def split_of(text: str, *, seed: int, validation: float, test: float) -> str:
@@ -86,27 +72,35 @@ def split_of(text: str, *, seed: int, validation: float, test: float) -> str:
     return "test" if position < validation + test else "train"
 
 
-def _kept(dataset: Dataset, *, wheels: Path, dropped: Counter[str]) -> Iterator[Kept]:
+def _collect(dataset: TextDataset, parts: Parts, *, wheels: Path) -> None:
+    """Read the source from where `parts` stop, to the end of what is wanted."""
+    progress = parts.progress
     cleaner = Cleaner(dataset.cleaning)
-    streams = open_source(dataset.source, seed=dataset.seed, wheels=wheels, dropped=dropped)
+    for text in parts.texts():
+        cleaner.remember(text)
+    streams = open_source(dataset.source, seed=dataset.seed, wheels=wheels, dropped=progress.dropped)
     # The validation share is cut out of the documents, or is a published validation set's part of the size.
     cut = dataset.validation if len(streams) == 1 else 0.0
-    for stream in streams:
+    for stream in streams[progress.stream :]:
         room = _room(dataset, stream, cut=cut)
-        for document in stream.documents:
+        for document in stream.documents(progress.place):
             reason = cleaner.reason_to_drop(document.text)
             if reason is not None:
-                dropped[reason] += 1
+                progress.dropped[reason] += 1
                 continue
             size = len(document.text.encode())
-            if size > room:
+            if progress.taken + size > room:
                 break
-            room -= size
+            cleaner.remember(document.text)
             split = stream.split or split_of(document.text, seed=dataset.seed, validation=cut, test=dataset.test)
-            yield Kept(split=split, document=document, size=size)
+            kept = Kept(split=split, text=document.text, source=document.source, size=size)
+            progress.keep(kept, document.after)
+            parts.add(kept)
+        progress.next_stream()
+    parts.flush()
 
 
-def _room(dataset: Dataset, stream: Stream, *, cut: float) -> float:
+def _room(dataset: TextDataset, stream: Stream, *, cut: float) -> float:
     """The bytes of text that may be taken from a stream."""
     if dataset.megabytes is None:
         return math.inf
@@ -115,7 +109,7 @@ def _room(dataset: Dataset, stream: Stream, *, cut: float) -> float:
     return total * held_out if stream.split == "validation" else total * (1 - held_out)
 
 
-def _refuse_empty_splits(dataset: Dataset, *, documents: Counter[str], dropped: Counter[str]) -> None:
+def _refuse_empty_splits(dataset: TextDataset, *, documents: Counter[str], dropped: Counter[str]) -> None:
     needed = SPLITS if dataset.test else SPLITS[:2]
     empty = [split for split in needed if not documents[split]]
     if empty:
@@ -125,32 +119,3 @@ def _refuse_empty_splits(dataset: Dataset, *, documents: Counter[str], dropped: 
             f"dropped: {reasons}): raise dataset.megabytes or mend the shares of the splits in params.yaml, "
             "or name a source with more documents."
         )
-
-
-class _RowGroups:
-    """Collects the documents of each split and writes them as row groups of about `ROW_GROUP_BYTES`."""
-
-    def __init__(self, writer: pq.ParquetWriter) -> None:
-        self._writer = writer
-        self._waiting: dict[str, list[Kept]] = {split: [] for split in SPLITS}
-        self._sizes: Counter[str] = Counter()
-
-    def add(self, kept: Kept) -> None:
-        self._waiting[kept.split].append(kept)
-        self._sizes[kept.split] += kept.size
-        if self._sizes[kept.split] >= ROW_GROUP_BYTES:
-            self._write(kept.split)
-
-    def flush(self) -> None:
-        for split, waiting in self._waiting.items():
-            if waiting:
-                self._write(split)
-
-    def _write(self, split: str) -> None:
-        rows = [
-            {"split": split, "text": document.text, "source": document.source}
-            for _, document, _ in self._waiting[split]
-        ]
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=len(rows))
-        self._waiting[split] = []
-        self._sizes[split] = 0

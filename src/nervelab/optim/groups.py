@@ -12,7 +12,8 @@ ROLES = ("matrix", "vector", "embedding", "head")
 def parameters_by_role(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The trainable parameters under each of `ROLES`; a tensor shared by embedding and head is an embedding.
 
-    Embeddings and the head are known by the module that owns them, vectors by having fewer than two dimensions.
+    Embeddings and the head are known by the module that owns them. A matrix has two dimensions, both longer than one;
+    everything else is a vector: biases, gains of norms, the lengths (D, 1) of weight norm, stacks of matrices.
     """
     roles: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}
     seen: set[nn.Parameter] = set()
@@ -26,7 +27,7 @@ def parameters_by_role(model: nn.Module) -> dict[str, list[nn.Parameter]]:
             elif name == "head":
                 role = "head"
             else:
-                role = "vector" if parameter.ndim < 2 else "matrix"
+                role = "matrix" if parameter.ndim == 2 and min(parameter.shape) > 1 else "vector"
             roles[role].append(parameter)
     return roles
 

@@ -1,62 +1,84 @@
 """What is gathered at one FFN while the model runs: the moments that a set of estimators needs, each only once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
+from nervelab.probes.positions import ALL, Labels
 from nervelab.probes.sites import FFNSite
 from nervelab.probes.stopwatch import Stopwatch
 from nervelab.spectra.covariance import Covariance, direct, projected
-from nervelab.spectra.moments import Moments
+from nervelab.spectra.moments import Moments, merged
 from nervelab.spectra.names import Estimator
 from nervelab.spectra.sampling import Sample, SampledMoments
 
 
 class Timed:
-    """Moments of one site, the tokens that it was shown, and the seconds that this took."""
+    """Moments of the parts that the tokens of one site are dealt to, the tokens that it saw, and the seconds.
 
-    def __init__(self, moments: Moments | SampledMoments) -> None:
-        self.moments = moments
+    Args:
+        parts: the moments of each part.
+        deal: gives of the rows of a chunk those of each part; what it leaves out counts as seen all the same.
+    """
+
+    def __init__(
+        self, parts: Sequence[Moments] | Sequence[SampledMoments], deal: Callable[[Tensor], Iterable[Tensor]]
+    ) -> None:
+        self.parts = parts
         self.tokens = 0
         self.stopwatch = Stopwatch()
+        self._deal = deal
 
     def update(self, x_ND: Tensor) -> None:
         """Add the rows of a chunk."""
         self.tokens += len(x_ND)
         with self.stopwatch.running(x_ND.device):
-            self.moments.update(x_ND)
+            for moments, rows_ND in zip(self.parts, self._deal(x_ND), strict=True):
+                moments.update(rows_ND)
 
 
 class Gathered:
     """The moments of the input and of the post-activation of one FFN, for each share of the tokens that is asked for.
 
-    Estimators that see all tokens share theirs, and so do samples of one ratio.
+    Estimators that see all tokens share theirs, and so do samples of one ratio. All tokens are gathered group by group
+    if there are groups of positions, and then whatever the estimators; samples are drawn from all groups together.
     """
 
-    def __init__(self, estimators: Sequence[Estimator], *, double: bool) -> None:
-        makers = {each.ratio: _maker(each, double) for each in estimators}
-        self._pairs = {ratio: (Timed(make()), Timed(make())) for ratio, make in makers.items()}
+    def __init__(self, site: FFNSite, estimators: Sequence[Estimator], labels: Labels, *, double: bool) -> None:
+        self.site = site
+        self.groups = labels.groups
+        ratios = {each.ratio for each in estimators} | ({1.0} if self.groups else set())
+        timed = partial(_timed, site.name, labels, double)
+        self._pairs = {ratio: (timed(ratio), timed(ratio)) for ratio in sorted(ratios)}
 
-    def taps(self, site: FFNSite) -> Iterator[tuple[nn.Module, Timed]]:
+    def taps(self) -> Iterator[tuple[nn.Module, Timed]]:
         """The modules whose inputs are to be observed, each with its observer."""
         for of_input, of_post in self._pairs.values():
-            yield site.pre, of_input
-            yield site.down, of_post
+            yield self.site.pre, of_input
+            yield self.site.down, of_post
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """The tokens seen before and after the nonlinearity."""
+        """The tokens seen before and after the nonlinearity, with those that were left out."""
         of_input, of_post = next(iter(self._pairs.values()))
         return of_input.tokens, of_post.tokens
+
+    @property
+    def tokens_of_groups(self) -> dict[str, int]:
+        """The tokens of each group of positions."""
+        if not self.groups:
+            return {}
+        of_input, _ = self._pairs[1.0]
+        return {group: moments.n for group, moments in zip(self.groups, of_input.parts, strict=True)}
 
     def seconds(self, estimator: Estimator) -> float:
         """What gathering took for this estimator, as if it had been alone."""
         return sum(each.stopwatch.seconds for each in self._pairs[estimator.ratio])
 
-    def covariances(self, factor_kd: Tensor, width: int) -> tuple[Covariance, Covariance]:
-        """Of all tokens: before and after the nonlinearity."""
-        of_input, of_post = (each.moments for each in self._pairs[1.0])
+    def covariances(self, factor_kd: Tensor, width: int, group: str = ALL) -> tuple[Covariance, Covariance]:
+        """Of all tokens, or of those of a group: before and after the nonlinearity."""
+        of_input, of_post = (self._moments(each, group) for each in self._pairs[1.0])
         return projected(of_input, factor_kd, width=width), direct(of_post)
 
     def samples(self, estimator: Estimator, factor_kd: Tensor, width: int) -> tuple[Sample, Sample]:
@@ -67,14 +89,18 @@ class Gathered:
         straight = partial(direct, as_gram=estimator.variant != "unbiased")
         return _sample(of_input, through, estimator), _sample(of_post, straight, estimator)
 
+    def _moments(self, timed: Timed, group: str) -> Moments:
+        # Of all groups each time anew: the sum is needed once, and need not be there while groups are solved.
+        return merged(timed.parts) if group == ALL else timed.parts[self.groups.index(group)]
+
+
+def _timed(site: str, labels: Labels, double: bool, ratio: float) -> Timed:
+    if ratio < 1:
+        return Timed([SampledMoments(ratio, double=double)], partial(labels.together, site))
+    return Timed([Moments(double=double) for _ in labels.groups or (ALL,)], partial(labels.by_group, site))
+
 
 def _sample(timed: Timed, covariance: Callable[[Moments], Covariance], estimator: Estimator) -> Sample:
-    moments = timed.moments
+    (moments,) = timed.parts
     halves = tuple(covariance(half) for half in moments.halves) if estimator.variant else None
-    return Sample(covariance(moments.whole()), halves=halves, seen=timed.tokens)
-
-
-def _maker(estimator: Estimator, double: bool) -> Callable[[], Moments | SampledMoments]:
-    if estimator.kind == "sampling":
-        return partial(SampledMoments, estimator.ratio, double=double)
-    return partial(Moments, double=double)
+    return Sample(covariance(moments.whole()), halves=halves, seen=moments.seen)

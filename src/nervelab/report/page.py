@@ -13,11 +13,11 @@ from nervelab.analysis.analyse import FINDINGS_SCHEMA
 from nervelab.analysis.findings.finding import VERDICTS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.labels import NOT_RUN, WINDOW
-from nervelab.analysis.models import named
+from nervelab.analysis.models import run_named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.settings import SETTINGS
 from nervelab.analysis.tables.table import Table
-from nervelab.analysis.words import facts, filled
+from nervelab.analysis.words import THIN, facts, filled
 from nervelab.errors import NervelabError
 from nervelab.report import format as shown
 from nervelab.report.choices import choices
@@ -70,8 +70,8 @@ def context(
         "verdicts": VERDICTS,
         "settings": tables.pop(SETTINGS.id),
         "choices": choices([json.loads(config) for config in runs["config"].unique(maintain_order=True)]),
-        "tables": [table for table in tables.values() if table["rows"]],
-        "data_tables": [table for table in tables.values() if not table["rows"]],
+        "tables": [table for table in tables.values() if table["headings"]],
+        "data_tables": [table for table in tables.values() if not table["headings"]],
         "runs": [_run(row) for row in runs.iter_rows(named=True)],
         "failed": [_run(row) for row in runs.filter(pl.col("outcome") != "finished").iter_rows(named=True)],
         "window": filled(WINDOW, known),
@@ -205,35 +205,31 @@ def _run(row: dict[str, Any]) -> dict[str, str]:
     failed = row["outcome"] != "finished"
     return {
         "name": row["name"],
-        "model": _model(row),
+        "model": run_named(row),
         "seed": str(row["seed"]),
         "parameters": shown.whole(row["parameters"]),
         "outcome": f"{row['outcome']} at step {row['stopped_at']}" if failed else "finished",
         "failed": failed,
         "steps": shown.whole(row["steps"]),
         "eval_loss": shown.number(row["eval_loss"], 3),
-        "perplexity": shown.number(row["perplexity"], 2),
+        "quality": shown.number(row["perplexity"], 2) if row["eval_accuracy"] is None else _accuracy(row),
         "unigram_loss": shown.number(row["unigram_loss"], 3),
         "eval_tokens": shown.whole(row["eval_tokens"]),
     }
 
 
-def _model(row: dict[str, Any]) -> str:
-    """A run in words: its model, its width, and whatever else it does not have from its study's base."""
-    shown_already = ("placement", "activation", "width_multiple")
-    others = [f"{key.replace('_', ' ')} {_short(row[key])}" for key in row["off_base"] if key not in shown_already]
-    return "; ".join([named({key: row[key] for key in shown_already}), *others])
-
-
-def _short(value: Any) -> str:
-    return f"{value[0]} and {len(value) - 1} more" if isinstance(value, list) and len(value) > 2 else str(value)
+def _accuracy(row: dict[str, Any]) -> str:
+    return f"{shown.number(100 * row['eval_accuracy'], 1)}{THIN}%"
 
 
 def _data(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     """One data set, from the manifests of its corpus and of its tokens; every fact may be absent."""
     corpus, tokens = facts.get("corpus", {}), facts.get("tokens", {})
     lines = []
-    if "bytes" in corpus:
+    if "images" in corpus:
+        counts = (f"{split} {shown.whole(count)}" for split, count in corpus["images"].items())
+        lines.append(f"Images of {corpus['classes']} classes: {', '.join(counts)}.")
+    elif "bytes" in corpus:
         sizes = (f"{split} {shown.number(size / 1e6, 2)} MB" for split, size in corpus["bytes"].items())
         lines.append(f"Text: {', '.join(sizes)}, split by document.")
     if "tokens" in tokens:

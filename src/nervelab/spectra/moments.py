@@ -1,5 +1,7 @@
 """First and second moments of activations: streamed, merged, reduced over ranks."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, distributed
 
@@ -183,6 +185,16 @@ class Moments:
         """The diagonal tells: whatever is not finite in a row is not finite in its square."""
         if not torch.isfinite(upper.diagonal()).all() or not torch.isfinite(self._sum_D).all():
             raise NonFiniteError(f"activations of width {self.width} are not finite, or too large to square")
+
+
+def merged(parts: Sequence[Moments]) -> Moments:
+    """The moments of the rows of all parts, which are left as they are; a lone part itself."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Moments(double=parts[0].double)
+    for part in parts:
+        whole.merge(part)
+    return whole
 
 
 def _moved(rows_ND: Tensor, shift_D: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from nervelab.spectra.covariance import Covariance
 from nervelab.spectra.exact import exact_spectrum
 from nervelab.spectra.metrics import paired_metrics, participation_ratio
-from nervelab.spectra.moments import Moments
+from nervelab.spectra.moments import Moments, merged
 from nervelab.spectra.names import Estimator
 from nervelab.spectra.spectrum import Spectrum
 
@@ -62,10 +62,7 @@ class SampledMoments:
 
     def whole(self) -> Moments:
         """The moments of both halves together."""
-        whole = Moments(double=self.halves[0].double)
-        for half in self.halves:
-            whole.merge(half)
-        return whole
+        return merged(self.halves)
 
 
 @dataclass(frozen=True, eq=False)

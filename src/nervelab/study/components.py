@@ -7,7 +7,8 @@ from nervelab.study.config import RunConfig
 
 TRAINER = "nervelab.training.__main__"
 
-MODEL_FAMILIES = {"decoder": "nervelab.models.decoder"}
+MODEL_FAMILIES = {"decoder": "nervelab.models.decoder", "mixer": "nervelab.models.mixer"}
+TASKS = {"text": "nervelab.training.text", "images": "nervelab.training.images"}
 OPTIMISERS = {
     "adamw": "nervelab.optim.adamw",
     "adam": "nervelab.optim.adam",
@@ -19,8 +20,9 @@ OPTIMISERS = {
 
 
 def components(config: RunConfig) -> dict[str, str]:
-    """The modules a run loads by name: `model` and `optimiser`."""
+    """The modules a run loads by name: `model`, `optimiser` and `task`."""
     return {
         "model": MODEL_FAMILIES[config.model.family],
         "optimiser": OPTIMISERS[config.optimiser.name],
+        "task": TASKS[config.dataset.modality],
     }

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout, runfiles
+from nervelab import runfiles
 from nervelab.data.folders import MANIFEST
 from nervelab.files import read_json, sha256, write_json
-from nervelab.study.runs import Project, Run
+from nervelab.study.runs import Corpus, Project, Run, Tokens
 
 
 def write_index(project: Project, path: Path) -> None:
@@ -16,7 +16,7 @@ def write_index(project: Project, path: Path) -> None:
         NervelabError: a run or a manifest is missing or damaged.
     """
     runs = [described(run) | {"run_json_sha256": sha256(run.folder / runfiles.RUN_JSON)} for run in project.runs]
-    data = {tokens.corpus.name: _manifests(id, tokens.corpus.id) for id, tokens in project.tokens.items()}
+    data = {each.corpus.name: _manifests(each) for each in project.data.values()}
     write_json(path, {"scale": project.scale, "runs": runs, "data": data})
 
 
@@ -29,12 +29,11 @@ def described(run: Run) -> dict[str, Any]:
         "studies": list(run.studies),
         "settings": run.settings,
         "off_base": list(run.off_base),
-        "tokens": run.tokens.id,
+        "data": run.data.id,
     }
 
 
-def _manifests(tokens_id: str, corpus_id: str) -> dict[str, Any]:
+def _manifests(data: Tokens | Corpus) -> dict[str, Any]:
     remedy = "delete its folder and run make again."
-    corpus = read_json(layout.CORPORA / corpus_id / MANIFEST, remedy)
-    tokens = read_json(layout.TOKENS / tokens_id / MANIFEST, remedy)
-    return {"corpus": corpus, "tokens": tokens}
+    folders = {each.kind: each.folder for each in (data.corpus, data)}
+    return {kind: read_json(folder / MANIFEST, remedy) for kind, folder in folders.items()}

@@ -14,21 +14,26 @@ Values = Annotated[list[Any], Field(min_length=1)]
 # A study is a target of the workflow, so its name may be none of the others.
 STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
 RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "index", "aggregate", "analyse", "report")
+TAGS = ("kind", "name", "modality", "family")  # the keys that tell the records of a union apart
 StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 ScaleName = Literal["smoke", "laptop", "paper"]
 
 
 class Scale(Record):
-    """Which runs a scale trains: all of a study's, or the fewest that show each distinct component once."""
+    """Which runs a scale trains: all of a study's, or the fewest that show each distinct component once.
+
+    `seeds` says which of the seeds that a study names: all, or seed 0 alone.
+    """
 
     runs: Literal["all", "covering"]
+    seeds: Literal["all", "zero"] = "all"
 
 
 class Base(Record):
     """The settings that a study's axes vary, by name where they are defined elsewhere in the file."""
 
     dataset: str
-    tokenizer: str
+    tokenizer: str | None
     model: Model
     training: Training
     optimiser: str
@@ -39,7 +44,8 @@ class Base(Record):
 class Study(Record):
     """A question of the paper: blocks of axes over a base, each block the product of its axes.
 
-    A study `on_request` is made only where it is named, and needs its base only at the scales it is made at.
+    An axis may be named `base` too. A study `on_request` is made only where it is named, and needs its base only at the
+    scales it is made at.
     """
 
     question: str
@@ -70,7 +76,8 @@ class Params(Record):
             for scale, base in by_scale.items():
                 key = f"bases.{base_name}.{scale}"
                 known(f"{key}.dataset", base.dataset, self.datasets, "datasets")
-                known(f"{key}.tokenizer", base.tokenizer, self.tokenizers, "tokenizers")
+                if base.tokenizer is not None:
+                    known(f"{key}.tokenizer", base.tokenizer, self.tokenizers, "tokenizers")
                 known(f"{key}.optimiser", base.optimiser, base.optimisers, f"{key}.optimisers")
         for name, study in self.studies.items():
             if name in RULES:
@@ -133,7 +140,7 @@ def _keys(location: tuple[int | str, ...], content: Any) -> list[int | str]:
     keys: list[int | str] = []
     tag_passed = False
     for part in location:
-        is_tag = isinstance(content, dict) and part in (content.get("kind"), content.get("name")) and not tag_passed
+        is_tag = isinstance(content, dict) and not tag_passed and part in [content.get(tag) for tag in TAGS]
         if is_tag or part == "[key]":
             tag_passed = is_tag
             continue

@@ -26,9 +26,9 @@ class Plan:
     content: dict[str, Any]
 
     @property
-    def tokens_id(self) -> str:
-        """The id of the tokenised corpus that the run reads."""
-        return self.content["inputs"]["tokens"]
+    def data(self) -> Path:
+        """The folder of the data that the run trains on."""
+        return layout.data_folder(self.content["inputs"])
 
     @property
     def code(self) -> Path:
@@ -47,7 +47,7 @@ def write_plan(run: Run) -> None:
             "id": run.id,
             "slug": run.slug,
             "config": run.config.model_dump(mode="json"),
-            "inputs": {"tokens": run.tokens.id},
+            "inputs": run.inputs,
             "components": modules,
             "fingerprint": run.fingerprint,
         },

@@ -1,5 +1,7 @@
 """Studies resolved to runs, each known by what determines its numbers."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -10,27 +12,42 @@ from nervelab import layout
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, digest, sha256
 from nervelab.study.components import TRAINER, components
-from nervelab.study.config import Dataset, RunConfig, Tokenizer
+from nervelab.study.config import Dataset, DecoderModel, MixerModel, RunConfig, Tokenizer
 from nervelab.study.expand import Point, expand
 from nervelab.study.fingerprint import fingerprint
 from nervelab.study.params import Params, read_params
 
 ID_LENGTH = 10
-CORPUS_ENTRY = "nervelab.data.corpus"
+CORPUS_ENTRIES = {"text": "nervelab.data.corpus", "images": "nervelab.data.images"}
 TOKENS_ENTRY = "nervelab.data.tokens"
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A cleaned, split corpus and its identity."""
+    """A cleaned, split corpus, of documents or of labelled images, and its identity.
+
+    Images are trained on as they lie there; documents become `Tokens` first.
+    """
 
     name: str
     dataset: Dataset
+    kind = "corpus"
+
+    @property
+    def corpus(self) -> Corpus:
+        """Itself: the corpus that the data of a run were made from."""
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return layout.CORPORA / self.id
 
     @cached_property
     def id(self) -> str:
         """Hash of the data set's record, of a local source's content, and of the code that cleans it."""
-        return digest([_dump(self.dataset), _local_content(self.dataset.source), _code(CORPUS_ENTRY)])[:ID_LENGTH]
+        code = _code(CORPUS_ENTRIES[self.dataset.modality])
+        return digest([_dump(self.dataset), _local_content(self.dataset.source), code])[:ID_LENGTH]
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,12 @@ class Tokens:
 
     corpus: Corpus
     tokenizer: Tokenizer
+    kind = "tokens"
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return layout.TOKENS / self.id
 
     @cached_property
     def id(self) -> str:
@@ -57,7 +80,7 @@ class Run:
 
     scale: str
     config: RunConfig
-    tokens: Tokens
+    data: Tokens | Corpus
     settings: dict[str, Any]
     off_base: tuple[str, ...]
     studies: tuple[str, ...]
@@ -70,24 +93,17 @@ class Run:
     @cached_property
     def id(self) -> str:
         """Hash of the RunConfig, the ids of the inputs and the code fingerprint."""
-        return run_id(_dump(self.config), {"tokens": self.tokens.id}, self.fingerprint)
+        return run_id(_dump(self.config), self.inputs, self.fingerprint)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The id of the data that it trains on, by their kind."""
+        return {self.data.kind: self.data.id}
 
     @property
     def slug(self) -> str:
         """A readable name, made of the RunConfig alone."""
-        model = self.config.model
-        placement = "normfree" if model.placement == "none" else model.placement
-        width = f"{model.width_multiple}d"
-        return "-".join(
-            (
-                model.family,
-                placement,
-                model.activation,
-                width,
-                self.config.optimiser.name,
-                f"s{self.config.seed}",
-            )
-        )
+        return "-".join((*_slugged(self.config.model), self.config.optimiser.name, f"s{self.config.seed}"))
 
     @property
     def name(self) -> str:
@@ -111,12 +127,17 @@ class Project:
     @cached_property
     def tokens(self) -> dict[str, Tokens]:
         """The tokenised corpora that the runs need, by id."""
-        return {run.tokens.id: run.tokens for run in self.runs}
+        return {run.data.id: run.data for run in self.runs if run.data.kind == "tokens"}
+
+    @cached_property
+    def data(self) -> dict[str, Tokens | Corpus]:
+        """What the runs train on, by id."""
+        return {run.data.id: run.data for run in self.runs}
 
     @cached_property
     def corpora(self) -> dict[str, Corpus]:
         """The corpora that the runs need, by id."""
-        return {tokens.corpus.id: tokens.corpus for tokens in self.tokens.values()}
+        return {run.data.corpus.id: run.data.corpus for run in self.runs}
 
     def run(self, name: str) -> Run:
         """The run of this name.
@@ -151,7 +172,7 @@ def load_project(path: Path = layout.PARAMS, scale: str | None = None, only: str
     if only is not None and only not in params.studies:
         raise NervelabError(f"{path}: there is no study {only!r}; use one of {', '.join(params.studies)}.")
     found: dict[str, Run] = {}
-    data: dict[str, Tokens] = {}
+    data: dict[str, Tokens | Corpus] = {}
     for point in expand(params, scale, path, only):
         run = _run(scale, point, data)
         earlier = found.get(run.name)
@@ -178,15 +199,32 @@ def covering(runs: Iterable[Run]) -> list[Run]:
 
 
 def _named_settings(run: Run) -> set[tuple[str, str]]:
-    return {(key, value) for key, value in run.settings.items() if isinstance(value, str)}
+    """Settings by name, and those that are switched on."""
+    return {(key, str(value)) for key, value in run.settings.items() if isinstance(value, str) or value is True}
 
 
-def _run(scale: str, point: Point, data: dict[str, Tokens]) -> Run:
-    """The run of a point; `data` holds the tokens met so far, so that each is hashed once."""
-    tokens = Tokens(Corpus(point.dataset, point.config.dataset), point.config.tokenizer)
-    key = canonical_json([point.dataset, _dump(tokens.corpus.dataset), _dump(tokens.tokenizer)])
-    tokens = data.setdefault(key, tokens)
-    return Run(scale, point.config, tokens, point.settings, point.off_base, (point.study,))
+def _run(scale: str, point: Point, known: dict[str, Tokens | Corpus]) -> Run:
+    """The run of a point; `known` holds the data met so far, so that each is hashed once."""
+    config = point.config
+    key = canonical_json([point.dataset, _dump(config.dataset), config.tokenizer and _dump(config.tokenizer)])
+    if key not in known:
+        corpus = Corpus(point.dataset, config.dataset)
+        known[key] = corpus if config.tokenizer is None else Tokens(corpus, config.tokenizer)
+    return Run(scale, config, known[key], point.settings, point.off_base, (point.study,))
+
+
+def _slugged(model: DecoderModel | MixerModel) -> tuple[str, ...]:
+    """What a readable name says of a model: its family, and where it is not GPT-2's own way of doing things."""
+    if model.family == "mixer":
+        norm = () if model.norm == "layernorm" else (model.norm,)
+        return (model.family, *norm, model.token_activation, model.activation)
+    usual = {"norm": "layernorm", "ffn_weights": "free", "positions": "learned"}
+    unusual = [getattr(model, key) for key, value in usual.items() if getattr(model, key) != value]
+    width = f"{model.width_multiple}d" if model.width_multiple else f"D{model.ffn_width}"
+    placement = "normfree" if model.placement == "none" else model.placement
+    positions = {"rope": "rope", "none": "nope"}
+    unusual = [positions.get(each, each) for each in unusual]
+    return (model.family, placement, *unusual, model.activation, width)
 
 
 @cache

@@ -90,9 +90,8 @@ class Targets:
     @property
     def run_files_by_study(self) -> dict[str, list[str]]:
         """Every file of every wanted run of each study that is asked for."""
-        studies = dict.fromkeys(
-            study for run in self.project.runs for study in run.studies if self.only in (None, study)
-        )
+        asked = {study for run in self.project.runs for study in run.studies if self.only in (None, study)}
+        studies = [study for study in self.project.params.studies if study in asked]
         return {study: _files_of(run for run in self.project.runs if study in run.studies) for study in studies}
 
     @property
@@ -125,25 +124,25 @@ class Targets:
         return [str(layout.CORPORA / tokens.corpus.id / MANIFEST)]
 
     def needed_to_train(self, wildcards: Any) -> list[str]:
-        """What has to be there before a run is trained: its plan and the manifest of its tokens."""
+        """What has to be there before a run is trained: its plan and the manifest of its data."""
         if _complete(layout.run_folder(wildcards.scale, wildcards.name), runfiles.RUN_FILES):
             return []
         plan = layout.plan_path(wildcards.name)
         if wildcards.name in self.run_names:
-            id = self.project.run(wildcards.name).tokens.id
+            data = self.project.run(wildcards.name).data.folder
         elif plan.exists():  # params.yaml was edited while the run was queued
-            id = read_json(plan, REMEDY)["inputs"]["tokens"]
+            data = layout.data_folder(read_json(plan, REMEDY)["inputs"])
         else:
             raise NervelabError(
                 f"params.yaml asks for no run named {wildcards.name}: `nervelab runs` lists what it asks for."
             )
-        return [str(plan), str(layout.TOKENS / id / MANIFEST)]
+        return [str(plan), str(data / MANIFEST)]
 
     @cached_property
     def stages(self) -> dict[str, Stamp]:
         """The stamps of the rendering stages: each key holds the key of the stage before."""
         listed = [described(run) for run in self.project.runs]
-        index = stamp_key(self.project.scale, listed, sorted(self.project.tokens), fingerprint([INDEX_ENTRY]))
+        index = stamp_key(self.project.scale, listed, sorted(self.project.data), fingerprint([INDEX_ENTRY]))
         aggregate = stamp_key(index, fingerprint([AGGREGATE_ENTRY]))
         analyse = stamp_key(
             aggregate, self.project.params.analysis.model_dump(mode="json"), fingerprint([ANALYSE_ENTRY])

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nervelab import runfiles
-from nervelab.data.batches import TokenStore
 from nervelab.errors import NervelabError
 from nervelab.training.artefacts import environment, unshared, write_run
 from nervelab.training.checkpoint import Checkpoints, clear, sole_owner
@@ -70,39 +69,40 @@ def train(execution: Execution, stop: StopRequest) -> str:
 
 
 def _loop(plan: dict[str, Any], config: RunConfig, execution: Execution, device: torch.device) -> Loop:
-    store, tokens_id = TokenStore.open(execution.tokens), plan["inputs"]["tokens"]
-    store.verify()
-    if store.id != tokens_id:
-        raise NervelabError(f"{execution.tokens} holds the tokens {store.id}, not {tokens_id}: run make again.")
-    components = plan["components"]
+    parts = {name: importlib.import_module(module) for name, module in plan["components"].items()}
+    task, (data_id,) = parts["task"].open_task(config, execution.data), plan["inputs"].values()
+    task.store.verify()
+    if task.store.id != data_id:
+        raise NervelabError(f"{execution.data} holds the data {task.store.id}, not {data_id}: run make again.")
     torch.manual_seed(config.seed)
-    model = importlib.import_module(components["model"]).build(config.model, store.vocabulary).to(device)
-    optimiser = importlib.import_module(components["optimiser"]).build(config.optimiser, model)
-    parts = execution.accumulation
-    return Loop(config, model=model, optimiser=optimiser, store=store, device=device, accumulation=parts)
+    model = parts["model"].build(config.model, task.outputs).to(device)
+    optimiser = parts["optimiser"].build(config.optimiser, model)
+    return Loop(config, model=model, optimiser=optimiser, task=task, device=device, accumulation=execution.accumulation)
 
 
 def _run(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> tuple[str, dict[str, Any]]:
     """Train, and judge how it ended: not finite is diverged, final eval loss near unigram is stuck."""
     training = loop.config.training
-    unigram = loop.store.unigram_loss
-    eval_loss: float | None = None
+    unigram = loop.task.unigram_loss
+    loss = accuracy = None
     try:
         loop.run(checkpoints, stop)
-        eval_loss = loop.eval_loss(loop.windows("validation", training.eval_tokens))
-        if not math.isfinite(eval_loss):
+        evaluation = loop.evaluate()
+        if not math.isfinite(evaluation.loss):
             raise Diverged("the final eval loss is not finite")
-        outcome = "stuck" if eval_loss > unigram - training.stuck_margin else "finished"
+        loss, accuracy = evaluation.loss, evaluation.accuracy
+        outcome = "stuck" if loss > unigram - training.stuck_margin else "finished"
     except Diverged:
-        outcome, eval_loss = "diverged", None
-    return outcome, {"eval_loss": eval_loss, "eval_tokens": training.eval_tokens, "unigram_loss": unigram}
+        outcome = "diverged"
+    final = {"eval_loss": loss, "eval_accuracy": accuracy}
+    return outcome, final | {"eval_tokens": training.eval_tokens, "unigram_loss": unigram}
 
 
 def main() -> int:
     """Parse the command line and train; returns the exit status."""
     stop = StopRequest()
     parser = argparse.ArgumentParser(prog="python -m nervelab.training", description=__doc__.splitlines()[0])
-    for name in ("plan", "tokens", "out", "checkpoints"):
+    for name in ("plan", "data", "out", "checkpoints"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--device", default=Execution.device)
     parser.add_argument("--threads", type=int, default=Execution.threads)

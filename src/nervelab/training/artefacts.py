@@ -31,6 +31,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "step": pl.Int64,
         "train_loss": pl.Float64,
         "eval_loss": pl.Float64,
+        "eval_accuracy": pl.Float64,
         "lr": pl.Float64,
         "gradient_norm": pl.Float64,
         "tokens": pl.Int64,

@@ -14,13 +14,14 @@ class Execution:
     """Paths and machinery of one execution.
 
     A batch is trained on in `accumulation` parts, whose gradients are summed: less memory, the same numbers but for
-    rounding and, with dropout, other masks; environment.json records it. On the CPU one thread is bitwise
+    rounding, with dropout other masks, and under a spectral norm a power iteration for each part; environment.json
+    records it. On the CPU one thread is bitwise
     reproducible; more are not. A checkpoint is due after `checkpoint_seconds`, or later where saving takes longer than
     a fiftieth of the time since the last one.
     """
 
     plan: Path
-    tokens: Path
+    data: Path
     out: Path
     checkpoints: Path
     device: str = "cpu"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from nervelab.data.batches import TokenStore
 from nervelab.probes.measure import LayerSpectra, measure
 from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.spectra.moments import NonFiniteError
@@ -21,6 +18,7 @@ from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.preemption import Stopped, StopRequest
 from nervelab.training.schedule import learning_rate_factor, measuring_steps
+from nervelab.training.task import Batch, Task
 
 if TYPE_CHECKING:
     from nervelab.study.config import RunConfig
@@ -49,17 +47,11 @@ class Loop:
         *,
         model: nn.Module,
         optimiser: torch.optim.Optimizer,
-        store: TokenStore,
+        task: Task,
         device: torch.device,
         accumulation: int = 1,
     ) -> None:
-        self.config, self.model, self.optimiser, self.store, self.device = (
-            config,
-            model,
-            optimiser,
-            store,
-            device,
-        )
+        self.config, self.model, self.optimiser, self.task, self.device = config, model, optimiser, task, device
         self.accumulation = accumulation
         self.step = 0
         self.rows = Rows()
@@ -127,17 +119,16 @@ class Loop:
     def train_step(self) -> None:
         """One optimiser step on the batch that (seed, step) determines."""
         training = self.config.training
-        inputs_BT, targets_BT = self.batch()
+        inputs, targets = self._here(self.task.training_batch(self.step))
+        count = self.task.count(targets)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * learning_rate_factor(training, self.step)
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = 0.0
-        for part_BT, wanted_BT in zip(
-            inputs_BT.chunk(self.accumulation), targets_BT.chunk(self.accumulation), strict=True
-        ):
+        for some, wanted in zip(inputs.chunk(self.accumulation), targets.chunk(self.accumulation), strict=True):
             with self.precision():
-                part = cross_entropy(self.model(part_BT), wanted_BT) * (len(part_BT) / len(inputs_BT))
+                part = self.task.loss_sum(self.model(some), wanted) / count
             self.scaler.scale(part).backward()
             loss += part.item()
         self.scaler.unscale_(self.optimiser)
@@ -153,92 +144,92 @@ class Loop:
         self.gradient_norm = norm.item()
         self.step += 1
 
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets of the next step, shape (batch, context)."""
-        batch = self.store.training_batch(
-            seed=self.config.seed,
-            step=self.step,
-            batch=self.config.training.batch,
-            context=self.config.model.context,
-        )
-        return tuple(part.to(self.device) for part in batch)
-
     def measure(self) -> None:
         """Record the spectra of every FFN and a row of the history at the current step."""
         start = time.perf_counter()
-        settings = self.config.measure
-        held_out = self.windows("validation", settings.tokens or self.config.training.eval_tokens)
-        if settings.source == "probe":
-            eval_loss, layers = self._measured(held_out)
-        else:
-            _, layers = self._measured(self.batch())
-            eval_loss = self.eval_loss(held_out)
-        self._record(layers, eval_loss)
+        meter, layers = self._measured()
+        evaluation = meter.evaluation() if self.task.measured_is_evaluated else self.evaluate()
+        self._record(layers, evaluation)
         self.clock.measure += time.perf_counter() - start
         self.rows.add("timing", step=self.step, train_seconds=self.clock.train, measure_seconds=self.clock.measure)
 
-    def windows(self, split: str, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Fixed windows of a held-out split, shape (sequences, context)."""
-        return self.store.fixed_windows(split, tokens=tokens, context=self.config.model.context)
-
     @torch.no_grad()
-    def eval_loss(self, windows: tuple[torch.Tensor, torch.Tensor]) -> float:
-        """Mean cross-entropy in nats a token over windows of a held-out split, in float32."""
-        meter = LossMeter(self.model).eval()
-        for chunk in self._chunks(windows):
-            meter(chunk)
-        return math.fsum(meter.losses) / windows[1].numel()
+    def evaluate(self) -> Evaluation:
+        """The model on the whole evaluation set, in float32."""
+        meter = Meter(self.model, self.task).eval()
+        for batch in self.task.evaluated():
+            meter(self._here(batch))
+        return meter.evaluation()
 
     def precision(self) -> Any:
         """Autocast to the run's precision, or nothing in float32."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device.type, dtype=self.dtype)
 
-    def _chunks(self, windows: tuple[torch.Tensor, torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        parts = (each.split(self.config.measure.chunk) for each in windows)
-        for inputs_BT, targets_BT in zip(*parts, strict=True):
-            yield inputs_BT.to(self.device), targets_BT.to(self.device)
+    def _here(self, batch: Batch) -> Batch:
+        return tuple(part.to(self.device) for part in batch)
 
-    def _measured(self, windows: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, list[LayerSpectra]]:
-        """The loss and the spectra of every FFN, from one forward over `windows`."""
-        meter = LossMeter(self.model)
+    def _measured(self) -> tuple[Meter, list[LayerSpectra]]:
+        """The loss and the spectra of every FFN, from one forward."""
+        meter = Meter(self.model, self.task)
         try:
-            layers = measure(meter, self._chunks(windows), estimators=self.config.measure.estimators)
+            layers = measure(
+                meter,
+                (self._here(batch) for batch in self.task.measured(self.step)),
+                self.task.sites(self.model),
+                self.config.measure.estimators,
+                positions=self.task.positions,
+            )
         except NonFiniteError as error:
             raise Diverged(f"an activation is not finite at step {self.step}") from error
-        return math.fsum(meter.losses) / windows[1].numel(), layers
+        return meter, layers
 
-    def _record(self, layers: list[LayerSpectra], eval_loss: float) -> None:
+    def _record(self, layers: list[LayerSpectra], evaluation: Evaluation) -> None:
         self.solvers.update(spectrum.solver for layer in layers for spectrum in (layer.pre, layer.post))
         self.rows.extend("spectra", spectra_rows(layers, self.step))
         self.rows.extend("eigenvalues", eigenvalue_rows(layers, self.step))
         self.rows.extend("estimators", estimator_rows(layers, self.step))
-        training = self.config.training
         self.rows.add(
             "history",
             step=self.step,
             train_loss=self.loss_sum / self.loss_count if self.loss_count else None,
-            eval_loss=eval_loss,
+            eval_loss=evaluation.loss,
+            eval_accuracy=evaluation.accuracy,
             lr=self.optimiser.param_groups[0]["lr"] if self.step else None,
             gradient_norm=self.gradient_norm if self.step else None,
-            tokens=self.step * training.batch * self.config.model.context,
+            tokens=self.step * self.task.tokens_per_step,
         )
         self.loss_sum, self.loss_count = 0.0, 0
 
 
-class LossMeter(nn.Module):
-    """A model that takes inputs with their targets, and notes the summed loss of every chunk it is given."""
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy in nats a target, and the share of targets that the largest output names, if it is counted."""
 
-    def __init__(self, model: nn.Module) -> None:
+    loss: float
+    accuracy: float | None
+
+
+class Meter(nn.Module):
+    """A model that takes inputs with their targets, and sums up how well it does on every batch it is given."""
+
+    def __init__(self, model: nn.Module, task: Task) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.task = model, task
         self.losses: list[float] = []
+        self.count, self.correct = 0, 0
+        self.counts_correct = True
 
-    def forward(self, chunk: tuple[torch.Tensor, torch.Tensor]) -> None:
-        """Inputs and targets of shape (sequences, context)."""
-        inputs_BT, targets_BT = chunk
-        self.losses.append(cross_entropy(self.model(inputs_BT), targets_BT, reduction="sum").item())
+    def forward(self, batch: Batch) -> None:
+        """A batch on the model's device."""
+        inputs, targets = batch
+        outputs = self.model(inputs)
+        self.losses.append(self.task.loss_sum(outputs, targets).item())
+        self.count += self.task.count(targets)
+        correct = self.task.correct(outputs, targets)
+        self.counts_correct &= correct is not None
+        self.correct += correct or 0
 
-
-def cross_entropy(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Cross-entropy in nats of the next token, in float32."""
-    return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), reduction=reduction)
+    def evaluation(self) -> Evaluation:
+        """How well it did so far."""
+        accuracy = self.correct / self.count if self.counts_correct else None
+        return Evaluation(math.fsum(self.losses) / self.count, accuracy)

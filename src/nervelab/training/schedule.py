@@ -19,12 +19,16 @@ def measuring_steps(measure: Measure, total: int) -> tuple[int, ...]:
 
 
 def learning_rate_factor(training: Training, step: int) -> float:
-    """The share of the peak rate at 0-based `step`: linear warm-up, then decay to `final_lr` at the last step."""
+    """The share of the peak rate at 0-based `step`: linear warm-up, then decay to `final_lr` at the last step.
+
+    The decay takes `decay_share` of the steps, at most those after the warm-up; between the two the rate is constant.
+    """
     warmup = round(training.warmup * training.steps)
     if step < warmup:
         return (step + 1) / warmup
-    if training.decay == "constant":
+    start = max(warmup, training.steps - round(training.decay_share * training.steps))
+    if training.decay == "constant" or step < start:
         return 1.0
-    progress = (step - warmup) / max(1, training.steps - 1 - warmup)
+    progress = (step - start) / max(1, training.steps - 1 - start)
     left = 1 - progress if training.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
     return training.final_lr + (1 - training.final_lr) * left

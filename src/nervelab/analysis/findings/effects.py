@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.finding import Claim, Effect
 from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import Model, named, outcome
+from nervelab.analysis.models import Model, named, names, outcome
 from nervelab.analysis.noise import contrast, level, seed_noise
 from nervelab.analysis.quantities import Quantity
 from nervelab.study.decisions import Analysis
@@ -37,11 +37,11 @@ def of_model(
     state = outcome(runs)
     known = {"of": named(model), "quantity": quantity.name, "claim": claim, "unit": quantity.unit, "state": state}
     if state != "finished":
-        return Effect(**known, runs=_names(runs))
+        return Effect(**known, runs=names(runs))
     estimate = level(runs, quantity, seed_noise(aggregates, quantity, settings), settings)
     values = [quantity.of(run, settings) for run in runs]
     by_layer = finite_mean([layers(run, settings) for run in runs]) if layers else ()
-    return Effect(**known, **_numbers(estimate), by_seed=_all(values), by_layer=by_layer, runs=_names(runs))
+    return Effect(**known, **asdict(estimate), by_seed=_all(values), by_layer=by_layer, runs=names(runs))
 
 
 def between_models(
@@ -58,14 +58,14 @@ def between_models(
         "unit": "" if quantity.by_ratio else quantity.unit,
         "state": NOT_RUN if NOT_RUN in states else "; ".join(sorted(states)) or "finished",
     }
-    names = _names((*runs, *others))
+    of_both = names((*runs, *others))
     if states:
-        return Effect(**known, runs=names)
+        return Effect(**known, runs=of_both)
     estimate = contrast(runs, others, quantity, seed_noise(aggregates, quantity, settings), settings)
     by_seed = {run.row["seed"]: run for run in others}
     pairs = [(run, by_seed[run.row["seed"]]) for run in runs if run.row["seed"] in by_seed]
     values = [_difference(run, against, quantity, settings) for run, against in pairs]
-    return Effect(**known, **_numbers(estimate), by_seed=_all(values), runs=names)
+    return Effect(**known, **asdict(estimate), by_seed=_all(values), runs=of_both)
 
 
 def finite_mean(values_L: Sequence[np.ndarray]) -> tuple[float, ...]:
@@ -81,15 +81,7 @@ def _difference(run: Run, against: Run, quantity: Quantity, settings: Analysis) 
     return first / second if quantity.by_ratio else first - second
 
 
-def _numbers(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
 def _all(values: Sequence[float | None]) -> tuple[float, ...]:
     """The values seed by seed; nothing where there is one seed only."""
     known = tuple(value for value in values if value is not None)
     return known if len(known) > 1 else ()
-
-
-def _names(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(run.row["name"] for run in runs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
@@ -11,6 +13,7 @@ from nervelab.analysis.models import (
     MIXLN_GELU,
     POSTLN_GELU,
     PRELN_GELU,
+    names,
     outcome_over_widths,
     over_widths,
 )
@@ -71,8 +74,7 @@ def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, sett
 
 
 def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = "") -> Effect:
-    names = tuple(run.row["name"] for run in runs)
-    return Effect(**known, value=estimate.value, low=estimate.low, high=estimate.high, runs=names, note=note)
+    return Effect(**known, **asdict(estimate), runs=names(runs), note=note)
 
 
 def _perplexity(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:

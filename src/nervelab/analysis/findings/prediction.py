@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from nervelab.analysis.models import (
     WIDTHS,
     Model,
     named,
+    names,
     outcome_over_widths,
     over_widths,
 )
@@ -58,7 +60,7 @@ def _over_checkpoints(aggregates: Aggregates, settings: Analysis, *, site: str) 
     effects = []
     for metric in (f"se_{site}", f"pr_{site}"):
         rs = _correlations(runs, metric, settings)
-        known = {"of": _sweep(PRELN_GELU), "state": outcome_over_widths(runs), "runs": _names(runs)}
+        known = {"of": _sweep(PRELN_GELU), "state": outcome_over_widths(runs), "runs": names(runs)}
         tracks = below(TRACKS[site])
         mean = Estimate() if rs is None else mean_correlation(rs, settings)
         words = f"Pearson's r of {_short(metric)} over checkpoints"
@@ -74,7 +76,7 @@ def _post_over_checkpoints(aggregates: Aggregates, settings: Analysis) -> tuple[
     known = {
         "of": f"{named(PRELN_GELU)}, D = {WIDTHS[1]}d to {WIDTHS[-1]}d",
         "state": outcome_over_widths(runs),
-        "runs": _names(runs),
+        "runs": names(runs),
     }
     differences = None
     if pr is not None and se is not None:
@@ -94,7 +96,7 @@ def _over_configurations(aggregates: Aggregates, settings: Analysis) -> tuple[Ef
         inverted = model in (NORMFREE_RELU, NORMFREE_LRELU)
         for metric in ("se_pre", "se_post", "pr_pre", "pr_post"):
             claim = None if inverted and metric.endswith("pre") else below(0)
-            known = {"of": _sweep(model), "state": outcome_over_widths(runs), "runs": _names(runs)}
+            known = {"of": _sweep(model), "state": outcome_over_widths(runs), "runs": names(runs)}
             estimate = Estimate()
             if known["state"] == "finished":
                 estimate = spearman_of(*final_pairs(runs, metric), settings)
@@ -106,7 +108,7 @@ def _inversion(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]
     effects = []
     for model in (NORMFREE_RELU, NORMFREE_LRELU):
         runs = over_widths(aggregates, model)
-        known = {"of": _sweep(model), "state": outcome_over_widths(runs), "runs": _names(runs)}
+        known = {"of": _sweep(model), "state": outcome_over_widths(runs), "runs": names(runs)}
         for metric, claim in (
             ("se_pre", above(PREDICTS)),
             ("pr_pre", above(PREDICTS)),
@@ -132,7 +134,7 @@ def _early(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
             known = {
                 "of": f"{ranking.configurations} configurations",
                 "state": "finished" if runs else NOT_RUN,
-                "runs": _names(runs) if decisive else (),
+                "runs": names(runs) if decisive else (),
             }
             words = f"Spearman's r of {name} after {100 * share:.0f} % of training with final eval loss"
             effects.append(_effect(known, words, below(RANKS) if decisive else None, estimate))
@@ -154,22 +156,9 @@ def _effect(
     estimate: Estimate,
     *,
     by_width: list[float] | None = None,
-    note: str = "",
 ) -> Effect:
     listed = "by width: " + ", ".join(f"{value:+.2f}" for value in by_width) if by_width else ""
-    return Effect(
-        **known,
-        quantity=quantity,
-        claim=claim,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        note=note or listed,
-    )
-
-
-def _names(runs: tuple[Run | None, ...]) -> tuple[str, ...]:
-    return tuple(run.row["name"] for run in runs if run is not None)
+    return Effect(**known, **asdict(estimate), quantity=quantity, claim=claim, note=listed)
 
 
 CHECKPOINTS = (

@@ -12,7 +12,7 @@ from nervelab.analysis.quantities import Quantity, all_quantities
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
 
-_IDENTITY = ("name", "placement", "activation", "width_multiple", "optimiser", "seed", "outcome")
+_IDENTITY = ("name", "base", "placement", "activation", "width_multiple", "optimiser", "seed", "outcome")
 
 
 def _measurements(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:

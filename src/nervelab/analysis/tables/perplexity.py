@@ -10,7 +10,6 @@ import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.labels import NOT_STUDIED
 from nervelab.analysis.models import outcome
 from nervelab.analysis.noise import contrast, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
@@ -35,7 +34,7 @@ _SCHEMA = {
 
 
 def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
-    runs = {printed["label"]: _runs(aggregates, printed) for printed in paper.rows(_ID)}
+    runs = {printed["label"]: aggregates.find_seeds(**printed["settings"]) for printed in paper.rows(_ID)}
     rows = {printed["label"]: _row(printed, runs[printed["label"]]) for printed in paper.rows(_ID)}
     compared = [label for label, row in rows.items() if row["eval_loss"] is not None]
     noise = seed_noise(aggregates, EVAL_LOSS, settings)
@@ -57,13 +56,9 @@ def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
 
 
-def _runs(aggregates: Aggregates, printed: dict[str, Any]) -> tuple[Run, ...]:
-    return aggregates.find_seeds(**printed["settings"]) if "settings" in printed else ()
-
-
 def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed["perplexity"]}
-    state = outcome(runs) if "settings" in printed else NOT_STUDIED
+    state = outcome(runs)
     # The last loss of a failed run is not the quality of its architecture.
     if state != "finished":
         return row | {"state": state}

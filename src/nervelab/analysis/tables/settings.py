@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,35 +34,51 @@ _OF_OPTIMISER: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _optimiser(optimiser: dict[str, Any]) -> str:
+def optimiser_in_words(optimiser: dict[str, Any]) -> str:
+    """An optimiser with its settings but the rate, and that of what is no hidden matrix where there are two."""
     said = (say(optimiser[key]) for key, say in _OF_OPTIMISER.items() if key in optimiser)
     own = ", ".join((OPTIMISERS[optimiser["name"]], *said))
-    return f"{own}; for all but hidden matrices {_optimiser(optimiser['rest'])}" if "rest" in optimiser else own
+    return f"{own}; for all but hidden matrices {optimiser_in_words(optimiser['rest'])}" if "rest" in optimiser else own
 
 
-def _rate(optimiser: dict[str, Any]) -> str:
+def rate_in_words(optimiser: dict[str, Any]) -> str:
+    """Its peak learning rate, or both."""
     own = f"{optimiser['lr']:g} ({OPTIMISERS[optimiser['name']]})"
-    return f"{own} and {_rate(optimiser['rest'])}" if "rest" in optimiser else own
+    return f"{own} and {rate_in_words(optimiser['rest'])}" if "rest" in optimiser else own
 
 
-def _schedule(config: dict[str, Any]) -> str:
+def schedule_in_words(config: dict[str, Any]) -> str:
+    """Warm-up, decay and clipping."""
     training = config["training"]
     clip = f"clip {training['clip']:g}" if training["clip"] else "no clipping"
     decay = (
         "constant" if training["decay"] == "constant" else f"{training['decay']} to {_percent(training['final_lr'])}"
     )
-    return f"{_percent(training['warmup'])} warm-up, {decay}; {clip}"
+    late = f" in the last {_percent(training['decay_share'])}" if training["decay_share"] < 1 else ""
+    return f"{_percent(training['warmup'])} warm-up, {decay}{late}; {clip}"
 
 
-def _data(row: dict[str, Any], config: dict[str, Any]) -> str:
+def data_in_words(row: dict[str, Any], config: dict[str, Any]) -> str:
+    """The data set, and whose place it takes."""
     stands_for = config["dataset"]["stands_for"]
     return f"{row['dataset']}{f', a stand-in for {stands_for}' if stands_for else ''}"
 
 
 def _tokenizer(config: dict[str, Any]) -> str:
     tokenizer = config["tokenizer"]
-    kind = "byte-level BPE trained on the training text" if tokenizer["kind"] != "hub" else tokenizer["name"]
+    kinds = {
+        "byte-level-bpe": lambda: "byte-level BPE trained on the training text",
+        "packaged-bpe": lambda: f"byte-level BPE of {tokenizer['package']['name']}",
+        "hub": lambda: tokenizer["name"],
+    }
+    kind = kinds[tokenizer["kind"]]()
     return f"{kind}, {thousands(tokenizer['vocabulary'])} entries"
+
+
+def _ffn_width(model: dict[str, Any]) -> str:
+    if model["width_multiple"]:
+        return f"D = {model['width_multiple']}d = {model['width_multiple'] * model['d_model']}"
+    return f"D = {model['ffn_width']}"
 
 
 def _measured_on(config: dict[str, Any]) -> str:
@@ -82,9 +97,7 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "d_model": lambda row, config: str(config["model"]["d_model"]),
     "layers": lambda row, config: str(config["model"]["layers"]),
     "heads": lambda row, config: str(config["model"]["heads"]),
-    "ffn_width": lambda row, config: (
-        f"D = {config['model']['width_multiple']}d = {config['model']['width_multiple'] * config['model']['d_model']}"
-    ),
+    "ffn_width": lambda row, config: _ffn_width(config["model"]),
     "context": lambda row, config: f"{config['model']['context']} tokens",
     "embedding_dropout": lambda row, config: f"{config['model']['embedding_dropout']:g}",
     "batch": lambda row, config: f"{config['training']['batch']} sequences",
@@ -92,11 +105,11 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "tokens": lambda row, config: thousands(
         config["training"]["steps"] * config["training"]["batch"] * config["model"]["context"]
     ),
-    "optimiser": lambda row, config: _optimiser(config["optimiser"]),
-    "lr": lambda row, config: _rate(config["optimiser"]),
-    "schedule": lambda row, config: _schedule(config),
+    "optimiser": lambda row, config: optimiser_in_words(config["optimiser"]),
+    "lr": lambda row, config: rate_in_words(config["optimiser"]),
+    "schedule": lambda row, config: schedule_in_words(config),
     "precision": lambda row, config: config["training"]["precision"],
-    "data": _data,
+    "data": data_in_words,
     "tokenizer": lambda row, config: _tokenizer(config),
     "measured_on": lambda row, config: _measured_on(config),
     "eval": lambda row, config: f"{thousands(config['training']['eval_tokens'])} held-out tokens",
@@ -104,21 +117,21 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
 
 
 def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
-    runs = [(row, json.loads(row["config"])) for row in aggregates.runs.iter_rows(named=True)]
+    runs = [(run.row, run.config) for run in aggregates.siblings()]
     rows = [
         {
             "setting": printed["setting"],
             "paper": printed["paper"],
-            "here": _together(dict.fromkeys(_HERE[printed["key"]](row, config) for row, config in runs)),
+            "here": together(dict.fromkeys(_HERE[printed["key"]](row, config) for row, config in runs)),
         }
         for printed in paper.rows(_ID)
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(("setting", "paper", "here"), pl.String))
 
 
-def _together(values: Iterable[str]) -> str:
+def together(values: Iterable[str]) -> str:
     """All values that runs have; of many, the first and the last in their natural order."""
-    ordered = sorted(values, key=lambda value: (len(value), value))
+    ordered = sorted(set(values), key=lambda value: (len(value), value))
     return " or ".join(ordered) if len(ordered) <= _LISTED else f"{ordered[0]} to {ordered[-1]}"
 
 
@@ -126,7 +139,8 @@ SETTINGS = Table(
     id=_ID,
     title="Settings, the paper's beside those here",
     caption=(
-        f"Paper: {paper.source(_ID)}. Where runs differ, their values are listed, or the first and the last of "
+        f"Paper: {paper.source(_ID)}. Here: the runs over the base gpt2-codeparrot. Where "
+        "they differ, their values are listed, or the first and the last of "
         "many. What the runs are compared by (placement, activation, width) is in the list of runs."
     ),
     columns=(Column("setting", "setting"), Column("paper", "paper"), Column("here", "here")),

@@ -1,0 +1,68 @@
+"""The models and recipes beside GPT-2's: what stands here for each of the paper's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from nervelab.analysis import paper
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.tables.settings import (
+    data_in_words,
+    optimiser_in_words,
+    rate_in_words,
+    schedule_in_words,
+    together,
+)
+from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.words import thousands
+from nervelab.study.decisions import Analysis
+
+_ID = "bases"
+_COLUMNS = ("model", "paper", "here", "data", "length", "optimisers", "schedule")
+
+
+def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+    rows = []
+    for printed in paper.rows(_ID):
+        runs = [run for run in aggregates.all_runs() if run.row["base"] == printed["base"]]
+        if runs:
+            rows.append({"model": printed["label"], "paper": printed["paper"], **_here(runs)})
+    return pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String))
+
+
+def _here(runs: list[Run]) -> dict[str, str]:
+    return {
+        "here": together(_shape(run) for run in runs),
+        "data": together(data_in_words(run.row, run.config) for run in runs),
+        "length": together(_length(run.config) for run in runs),
+        "optimisers": together(
+            f"{optimiser_in_words(run.config['optimiser'])}; rate {rate_in_words(run.config['optimiser'])}"
+            for run in runs
+        ),
+        "schedule": together(schedule_in_words(run.config) for run in runs),
+    }
+
+
+def _shape(run: Run) -> str:
+    model = run.config["model"]
+    heads = f", {model['heads']} heads" if "heads" in model else f", patches of {model['patch']}"
+    return f"d {model['d_model']}, D {run.width}, {model['layers']} layers{heads}"
+
+
+def _length(config: dict[str, Any]) -> str:
+    training, model = config["training"], config["model"]
+    if model["family"] == "mixer":
+        return f"{thousands(training['steps'])} steps of {training['batch']} images"
+    padded = ", a document each" if training["windows"] == "documents" else ""
+    return f"{thousands(training['steps'])} steps of {training['batch']} × {model['context']} tokens{padded}"
+
+
+BASES = Table(
+    id=_ID,
+    title="The other models and recipes, the paper's beside those here",
+    caption="Paper: as far as it prints them, else as the code that it follows. Where runs differ, all are listed.",
+    columns=tuple(Column(name, name.replace("length", "training")) for name in _COLUMNS),
+    build=_build,
+)

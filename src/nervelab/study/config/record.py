@@ -1,0 +1,17 @@
+"""What all records of the configuration share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown keys and values of the wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+# YAML and JSON know lists only; strict mode would refuse them where a tuple is declared.
+Steps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Strict(False)]

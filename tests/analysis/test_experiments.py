@@ -1,0 +1,202 @@
+"""The tables of the experiments beside the GPT-2 core, and how runs over other bases are found."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+import pytest
+from made_up_runs import gathered
+
+from nervelab.analysis import paper
+from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.labels import NOT_RUN
+from nervelab.analysis.models import run_named
+from nervelab.analysis.noise import seed_noise
+from nervelab.analysis.quantities import EVAL_LOSS
+from nervelab.analysis.tables.bases import BASES
+from nervelab.analysis.tables.experiments import EXPERIMENTS
+from nervelab.analysis.tables.positions import BY_POSITION
+from nervelab.analysis.tables.rates import RATES
+from nervelab.analysis.tables.registry import TABLES as TABLES_OF_THE_PAGE
+
+TABLES = {table.id: table for table in EXPERIMENTS}
+FINEWEB = {
+    "base": "gpt2-160m-fineweb",
+    "placement": "preln",
+    "activation": "squared-relu",
+    "optimiser": "adamw",
+    "off_base": [],
+}
+MIXER = {
+    "base": "mixer-cifar100",
+    "placement": None,
+    "activation": "gelu",
+    "token_activation": "gelu",
+    "optimiser": "adam",
+    "perplexity": None,
+    "off_base": [],
+}
+
+
+@pytest.fixture(scope="module")
+def core() -> Aggregates:
+    return gathered()
+
+
+def with_copies(core: Aggregates, *changes: dict[str, Any]) -> Aggregates:
+    """The core with copies of its baseline, changed: settings, results, and `config` (a section's fields, or several).
+
+    `times` multiplies the copy's metrics.
+    """
+    baseline = core.find()
+    runs, spectra, history = [core.runs], [core.spectra], [core.history]
+    for number, change in enumerate(changes):
+        name, times = f"copy-{number}", change.get("times", 1.0)
+        config = json.loads(baseline.row["config"])
+        for section, fields in change.get("config", {}).items():
+            config[section] |= fields
+        row = baseline.row | {"token_activation": None, "optimiser_lr": None}
+        row |= {key: value for key, value in change.items() if key not in ("config", "times")}
+        row |= {"name": name, "config": json.dumps(config | {"seed": row["seed"], "copy": row["off_base"]})}
+        schema = core.runs.schema | {"token_activation": pl.String, "optimiser_lr": pl.Float64, "norm": pl.String}
+        runs.append(pl.DataFrame([row], schema={key: schema[key] for key in row}))
+        spectra.append(baseline.spectra.with_columns(pl.lit(name).alias("name"), cs.float() * times))
+        history.append(baseline.history.with_columns(pl.lit(name).alias("name")))
+    return Aggregates(
+        pl.concat(runs, how="diagonal"), pl.concat(spectra, how="diagonal"), pl.concat(history, how="diagonal")
+    )
+
+
+def rows(table, aggregates: Aggregates, settings) -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in table.build(aggregates, settings).iter_rows(named=True)}
+
+
+def test_means_and_spread_are_over_the_seeds_that_finished(core, settings):
+    losses = (3.0, 3.1, 3.4)
+    seeds = [FINEWEB | {"seed": seed, "eval_loss": loss} for seed, loss in enumerate(losses)]
+    stuck = FINEWEB | {"seed": 3, "eval_loss": 5.3, "outcome": "stuck"}
+    row = rows(TABLES["table-13-optimisers"], with_copies(core, *seeds, stuck), settings)["160M, AdamW"]
+    assert row["measured"] == pytest.approx(math.exp(np.mean(losses)))
+    assert row["spread_over_seeds"] == pytest.approx(np.std(losses, ddof=1))
+    assert (row["seeds"], row["printed"]) == (3, 39.26)
+    assert row["state"].startswith("stuck")
+
+
+def test_metrics_are_those_after_training_averaged_over_layers(core, settings):
+    doubled = with_copies(core, FINEWEB | {"times": 2.0})
+    row = rows(TABLES["table-13-optimisers"], doubled, settings)["160M, AdamW"]
+    baseline = core.find()
+    last = baseline.spectra.filter(pl.col("step") == pl.col("step").max())
+    for metric in ("se_pre", "pr_post", "eee_post", "js"):
+        assert row[metric] == pytest.approx(2 * last[metric].mean())
+
+
+def test_a_mixer_is_judged_by_its_accuracy_in_percent(core, settings):
+    ours = MIXER | {"eval_accuracy": 0.915, "off_base": []}
+    row = rows(TABLES["table-12-mixer"], with_copies(core, ours), settings)["GELU, GELU"]
+    assert row["measured"] == pytest.approx(91.5)
+    assert row["printed"] == 66.96
+    assert row["spread_over_seeds"] is None
+
+
+def test_what_this_scale_has_not_trained_is_said_to_be_absent(core, settings):
+    for table in EXPERIMENTS:
+        for row in table.build(core, settings).iter_rows(named=True):
+            if row["measured"] is None:
+                assert row["state"] == NOT_RUN
+
+
+def test_the_papers_numbers_are_those_it_prints(core, settings):
+    printed = {
+        "table-13-optimisers": [39.26, 30.95, 33.60, 34.33, 27.09, 29.34, 33.24, 25.68, 27.68, None, None, None],
+        "llama": [34.2, 33.9, 33.6, 26.4, 26.8, 26.7, 24.5, 24.2, 21.2, 1457.1],
+        "position-encoding": [15.20, 16.78],
+        "table-12-mixer": [66.96, 67.86, 66.99, 67.20, 66.38, 68.07],
+        "ffn-weights": [3.081, 3.041, None, 3.000, 3.122],
+    }
+    for id, expected in printed.items():
+        assert TABLES[id].build(core, settings)["printed"].to_list() == expected
+
+
+def test_runs_over_another_base_are_no_siblings_of_the_baseline(core, settings):
+    before = seed_noise(core, EVAL_LOSS, settings)
+    seeds = [FINEWEB | {"activation": "gelu", "seed": seed, "eval_loss": 3 + seed} for seed in range(3)]
+    adafactor = [
+        {"optimiser": "adafactor", "off_base": ["optimiser"], "seed": seed, "eval_loss": 3 + seed} for seed in range(3)
+    ]
+    after = with_copies(core, *seeds, *adafactor)
+    assert seed_noise(after, EVAL_LOSS, settings) == before
+    assert after.find().row["name"] == core.find().row["name"]
+    assert after.find(base="gpt2-160m-fineweb").row["name"] == "copy-0"
+    assert after.find(optimiser="adafactor").row["name"] == "copy-3"
+    assert after.find(base="gpt2-160m-fineweb", optimiser="muon") is None
+
+
+def test_metrics_by_position_are_read_group_by_group(core, settings):
+    asked = {"off_base": ["measure_by_position"], "config": {"measure": {"by_position": True}}}
+    one = with_copies(core, asked)
+    own = one.spectra.filter(pl.col("name") == "copy-0")
+    late = own.with_columns(pl.lit("late").alias("group"), pl.col("pr_post") * 3, n_tokens=pl.lit(1365))
+    whole = own.with_columns(n_tokens=pl.lit(4096))
+    spectra = pl.concat([one.spectra.filter(pl.col("name") != "copy-0"), whole, late], how="diagonal")
+    table = BY_POSITION.build(Aggregates(one.runs, spectra, one.history), settings)
+    assert table["words"].to_list() == ["all", "last third"]
+    assert table["n_tokens"].to_list() == [4096, 1365]
+    assert table["pr_post"][1] == pytest.approx(3 * table["pr_post"][0])
+    assert table["model"].to_list() == ["PreLN GELU"] * 2
+
+
+def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):
+    swept = [
+        FINEWEB
+        | {
+            "studies": ["tune"],
+            "optimiser_lr": rate,
+            "off_base": ["optimiser_lr"],
+            "eval_loss": loss,
+            "config": {"optimiser": {"lr": rate}},
+        }
+        for rate, loss in ((1e-3, 3.2), (3e-3, 3.1), (6e-3, 3.3))
+    ]
+    table = RATES.build(with_copies(core, *swept), settings)
+    assert table["rate"].to_list() == [1e-3, 3e-3, 6e-3]
+    assert table["best"].to_list() == ["", "lowest", ""]
+    assert RATES.build(core, settings).is_empty()
+
+
+def test_a_page_may_be_of_runs_that_lack_what_gpt2_has(core, settings):
+    """Without a width as a multiple of d, without a placement: every table and finding still says what is not there."""
+    llama = FINEWEB | {"base": "llama-71m", "width_multiple": None}
+    for copy in (llama, MIXER | {"eval_accuracy": 0.9}):
+        both = with_copies(core, copy)
+        alone = Aggregates(
+            *(frame.filter(pl.col("name") == "copy-0") for frame in (both.runs, both.spectra, both.history))
+        )
+        for table in TABLES_OF_THE_PAGE:
+            table.build(alone, settings)
+        assert {effect.state for finding in FINDINGS for effect in finding.effects(alone, settings)} == {NOT_RUN}
+
+
+def test_other_bases_are_listed_beside_the_papers_only_where_there_are_runs(core, settings):
+    assert BASES.build(core, settings).is_empty()
+    table = BASES.build(with_copies(core, FINEWEB), settings)
+    assert table["model"].to_list() == ["GPT-2 160M"]
+    assert "d 64, D 256, 4 layers, 4 heads" in table["here"][0]
+    assert {row["base"] for row in paper.rows("bases")} >= {"llama-71m", "mixer-cifar100"}
+
+
+def test_runs_are_named_by_what_they_are():
+    itself, stand_in = (json.dumps({"dataset": {"stands_for": each}}) for each in (None, "FineWeb"))
+    row = FINEWEB | {"width_multiple": 4, "config": itself}
+    assert run_named(row) == "GPT-2 160M, PreLN squared ReLU"
+    assert run_named(row | {"config": stand_in}) == "sibling of GPT-2 160M, PreLN squared ReLU"
+    assert run_named(row | {"optimiser": "muon", "off_base": ["optimiser"]}).endswith("; Muon")
+    assert run_named(MIXER | {"width_multiple": 4, "config": itself}) == "MLP-Mixer, GELU, GELU"
+    wide = {"base": "gpt2-codeparrot", "placement": "none", "activation": "relu", "width_multiple": 8}
+    assert run_named(wide | {"off_base": ["placement", "width_multiple"]}) == "norm-free ReLU, D = 8d"

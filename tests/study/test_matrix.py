@@ -1,0 +1,122 @@
+"""The paper's list of trainings: every row and axis of its experiments, with the hyper-parameters it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nervelab.listing import parameter_count
+from nervelab.study.runs import Project, Run, load_project
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def paper() -> Project:
+    return load_project(ROOT / "params.yaml", "paper")
+
+
+def over(project: Project, base: str, *keys: str) -> set[tuple]:
+    runs = [run for run in project.runs if run.settings["base"] == base and not run.config.measure.by_position]
+    return {tuple(run.settings.get(key) for key in keys) for run in runs}
+
+
+def first(project: Project, base: str) -> Run:
+    return next(run for run in project.runs if run.settings["base"] == base)
+
+
+def test_about_120_trainings_one_seed_each(paper: Project):
+    assert {run.config.seed for run in paper.runs} == {0}
+    measured_otherwise = [
+        run for run in paper.runs if run.config.measure.by_position or len(run.config.measure.estimators) > 1
+    ]
+    assert len(paper.runs) - len(measured_otherwise) == 125
+    assert len(measured_otherwise) == 7
+
+
+def test_the_laptop_trains_a_sibling_of_each_and_repeats_the_optimisers(paper: Project):
+    laptop = load_project(ROOT / "params.yaml", "laptop")
+    assert {run.slug for run in laptop.runs if run.config.seed == 0} >= {
+        run.slug for run in paper.runs if run.config.model.family == "decoder" and run.config.model.width_multiple
+    }
+    repeated = {(run.settings["optimiser"], run.config.seed) for run in laptop.runs if "optimiser" in run.studies}
+    assert repeated == {(optimiser, seed) for optimiser in ("adamw", "muon", "dion") for seed in (0, 1, 2)}
+    repeated = [run for run in laptop.runs if run.settings["optimiser"] == "adafactor"]
+    assert len(repeated) == 4 * 3
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_every_axis_is_covered(scale: str):
+    project = load_project(ROOT / "params.yaml", scale)
+    core = "gpt2-codeparrot"
+    normed = over(project, core, "model.norm", "model.placement", "model.activation")
+    for norm in ("layernorm", "rmsnorm"):
+        for placement in ("preln", "mixln", "postln"):
+            for activation in ("gelu", "relu", "learnable-leaky-relu"):
+                assert (norm, placement, activation) in normed
+    geometries = over(project, core, "model.ffn_weights", "model.placement")
+    assert {("weight-norm", "none"), ("spectral-norm", "none"), ("hyperspherical", "none")} <= geometries
+    adafactor = over(project, core, "optimiser", "model.placement", "model.activation")
+    assert {
+        ("adafactor", placement, activation) for placement in ("preln", "none") for activation in ("gelu", "relu")
+    } <= adafactor
+    assert over(project, "gpt2-openwebtext", "model.positions") == {("rope",), ("none",)}
+    for base in ("gpt2-160m-fineweb", "gpt2-160m-fineweb-long", "gpt2-350m-fineweb"):
+        assert {("adamw",), ("muon",), ("dion",)} == over(project, base, "optimiser")
+    for base in ("llama-71m", "llama-130m"):
+        assert over(project, base, "model.placement") == {("preln",), ("mixln",), ("postln",)}
+    for base in ("llama-250m", "llama-1.3b"):
+        assert over(project, base, "model.placement") == {("preln",), ("mixln",)}
+    mixers = over(project, "mixer-cifar100", "model.token_activation", "model.activation", "model.norm", "optimiser")
+    assert mixers == {
+        *((one, two, "layernorm", "adam") for one in ("gelu", "relu") for two in ("gelu", "relu")),
+        ("gelu", "gelu", "rmsnorm", "adam"),
+        ("gelu", "gelu", "layernorm", "sgd"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("base", "millions", "tokens"),
+    [
+        ("gpt2-codeparrot", 125, 2.7e9),
+        ("gpt2-openwebtext", None, 26e9),
+        ("gpt2-160m-fineweb", 162, 3000 * 1024 * 512),
+        ("gpt2-160m-fineweb-long", 162, 3000 * 1024 * 1024),
+        ("gpt2-350m-fineweb", 405, 3800 * 1024 * 512),
+        ("llama-71m", 71, 10_000 * 512 * 256),
+        ("llama-130m", 134, 20_000 * 512 * 256),
+        ("llama-250m", 247, 20_000 * 512 * 256),
+        ("llama-1.3b", 1339, 20_000 * 512 * 256),
+        ("mixer-cifar100", 57.4, None),
+    ],
+)
+def test_sizes_and_budgets_at_paper_scale(paper: Project, base: str, millions: float | None, tokens: float | None):
+    run = first(paper, base)
+    if millions is not None:
+        assert parameter_count(run.config) / 1e6 == pytest.approx(millions, rel=0.02)
+    training = run.config.training
+    if tokens is None:
+        assert training.steps * training.batch == pytest.approx(120 * 50_000, rel=0.002)
+    else:
+        assert training.steps * training.batch * run.config.model.context == pytest.approx(tokens, rel=0.02)
+
+
+def test_mixln_makes_a_quarter_of_the_layers_postln(paper: Project):
+    mixed = [run.config.model for run in paper.runs if run.settings.get("model.placement") == "mixln"]
+    assert {model.layers * model.mixln_post_share for model in mixed} == {3, 6}
+
+
+def test_every_text_run_measures_windows_of_as_many_positions():
+    laptop = load_project(ROOT / "params.yaml", "laptop")
+    assert {run.config.measure.tokens for run in laptop.runs if run.config.model.family == "decoder"} == {4096}
+
+
+def test_what_a_stand_in_stands_for_is_said():
+    laptop = load_project(ROOT / "params.yaml", "laptop")
+    stand_ins = {run.config.dataset.stands_for for run in laptop.runs}
+    assert stand_ins == {"CodeParrot", "OpenWebText", "FineWeb", "C4", "CIFAR-100"}
+
+
+def test_outputs_are_those_of_the_papers_tokenizers_and_classes(paper: Project):
+    assert {run.config.outputs for run in paper.runs} == {50_000, 50_257, 32_100, 100}

@@ -48,4 +48,4 @@ def filled(text: str, known: dict[str, str]) -> str:
 
 
 def _counts(values: Iterable[int]) -> str:
-    return " or ".join(map(thousands, sorted(set(values))))
+    return " or ".join(map(thousands, sorted(set(values)))) or "no"

@@ -204,11 +204,20 @@ def test_a_shift_of_js_alone_loses_nothing(settings):
 
 @pytest.mark.parametrize("table", [TABLE_8, TABLE_9], ids=lambda table: table.id)
 def test_an_absent_and_a_failed_run_leave_the_papers_numbers_alone(settings, table):
-    for runs, state in (([MadeUp()], NOT_RUN), ([replace(_RUN, outcome="stuck")], "stuck at step 350")):
+    for runs, state in (([MadeUp()], NOT_RUN), ([replace(_RUN, outcome="diverged")], "diverged at step 350")):
         frame = table.build(gathered(runs, estimate=shifted), settings)
         assert set(frame["state"]) == {state}
         assert table.remark(frame) == state
         assert set(table.arrange(frame)["line"]) == {"paper"}
+
+
+def test_errors_are_shown_of_a_network_that_has_learned_little_and_correlations_are_not(settings):
+    stuck = gathered([replace(_RUN, outcome="stuck")], estimate=shifted)
+    errors = TABLE_8.build(stuck, settings)
+    assert errors["percent"].null_count() == 0
+    assert TABLE_8.remark(errors).startswith("The run is stuck at step 350: ")
+    assert not TABLE_8.remark(TABLE_8.build(gathered([_RUN], estimate=shifted), settings)).startswith("The run")
+    assert TABLE_9.build(stuck, settings)["pearson"].null_count() == len(TABLE_9.build(stuck, settings))
 
 
 def test_table_11_is_arithmetic(study, settings):

@@ -28,6 +28,11 @@ class Fidelity:
     full: Run
     estimated: dict[str, Run]
 
+    @property
+    def comparable(self) -> bool:
+        """Whether errors mean something: estimators see the same activations, whatever the network has learned."""
+        return self.full.row["outcome"] != "diverged"
+
     def errors(self, estimator: str, metric: str, settings: Analysis) -> np.ndarray:
         """|estimate - full| / |full| of every layer at every checkpoint of the window, shape [S, L]."""
         return np.abs(self.signed(estimator, metric, settings))

@@ -47,7 +47,7 @@ def logging_step(seconds: pl.DataFrame, timing: pl.DataFrame, measured: Fidelity
     Returns:
         A row for each estimator, the paper's numbers beside the measured ones.
     """
-    if measured is None or measured.full.failed:
+    if measured is None or not measured.comparable:
         return pl.DataFrame(schema=_LOGGING)
     run = measured.full.row
     mine = pl.col("name") == run["name"]

@@ -10,7 +10,6 @@ from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.tables.settings import (
     data_in_words,
-    optimiser_in_words,
     rate_in_words,
     schedule_in_words,
     together,
@@ -20,6 +19,7 @@ from nervelab.analysis.words import thousands
 from nervelab.study.decisions import Analysis
 
 _ID = "bases"
+_HEADINGS = {"length": "training", "optimisers": "learning rates"}
 _COLUMNS = ("model", "paper", "here", "data", "length", "optimisers", "schedule")
 
 
@@ -37,10 +37,7 @@ def _here(runs: list[Run]) -> dict[str, str]:
         "here": together(_shape(run) for run in runs),
         "data": together(data_in_words(run.row, run.config) for run in runs),
         "length": together(_length(run.config) for run in runs),
-        "optimisers": together(
-            f"{optimiser_in_words(run.config['optimiser'])}; rate {rate_in_words(run.config['optimiser'])}"
-            for run in runs
-        ),
+        "optimisers": together(rate_in_words(run.config["optimiser"]) for run in runs),
         "schedule": together(schedule_in_words(run.config) for run in runs),
     }
 
@@ -62,7 +59,10 @@ def _length(config: dict[str, Any]) -> str:
 BASES = Table(
     id=_ID,
     title="The other models and recipes, the paper's beside those here",
-    caption="Paper: as far as it prints them, else as the code that it follows. Where runs differ, all are listed.",
-    columns=tuple(Column(name, name.replace("length", "training")) for name in _COLUMNS),
+    caption=(
+        "Paper: as far as it prints them, else as the code that it follows. Where runs differ, all values are listed. "
+        "Everything else is in the RunConfig of each run (run.json)."
+    ),
+    columns=tuple(Column(name, _HEADINGS.get(name, name)) for name in _COLUMNS),
     build=_build,
 )

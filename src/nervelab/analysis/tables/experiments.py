@@ -81,12 +81,19 @@ EXPERIMENTS = (
     _table(
         "ffn-weights",
         "Weight geometry of the FFN in norm-free models",
-        note="Here over learnable leaky ReLU; the paper does not say over which activation.",
+        note=(
+            "Here over learnable leaky ReLU; the paper does not say over which activation. Weight norm per input: "
+            "`make ONLY=left-open`."
+        ),
         digits=3,
     ),
     _table("norm-kind", "RMSNorm beside LayerNorm", digits=3),
     _table("position-encoding", "RoPE against no positions"),
-    _table("table-13-optimisers", "Table 13: AdamW, Muon and Dion"),
+    _table(
+        "table-13-optimisers",
+        "Table 13: AdamW, Muon and Dion",
+        note="With GELU: `make ONLY=left-open`; learning rates: `make ONLY=tune`.",
+    ),
     _table("adafactor", "Adafactor beside AdamW", note="Adafactor is torch's, not Hugging Face's.", digits=3),
     _table("llama", "LLaMA at four sizes, by the placement of the norm"),
     _table(

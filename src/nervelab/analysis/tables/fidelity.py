@@ -33,7 +33,7 @@ def _error_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[dict[str
         for metric in METRICS:
             row = _keys(name, metric, None if measured is None else measured.full)
             row["paper_percent"] = printed.get(name, {}).get(metric)
-            if measured is not None and not measured.full.failed:
+            if measured is not None and measured.comparable:
                 errors_SL = 100 * measured.errors(name, metric, settings)
                 row |= {"percent": errors_SL.mean(), "worst_percent": errors_SL.max()}
                 row["bias_percent"] = 100 * measured.signed(name, metric, settings).mean()
@@ -88,7 +88,13 @@ def _advice(frame: pl.DataFrame) -> str:
     known = frame.filter(pl.col("worst_percent").is_not_null())
     if known.is_empty():
         return "; ".join(frame["state"].unique(maintain_order=True))
-    return (
+    state = known["state"][0]
+    stuck = (
+        ""
+        if state == "finished"
+        else f"The run is {state}: these are the spectra of a network that has learned little. "
+    )
+    return stuck + (
         "Which to use: the full spectrum wherever it is affordable, and for every number that models are compared "
         f"by; where D is in the thousands BKQ ({_worst(known, 'bkq')}) or a truncated spectrum with its tail "
         f"({_worst(known, 'randsvd|lanczos', ending='tail')}); samples of the tokens ({_worst(known, 'sampling')}) "

@@ -51,7 +51,7 @@ def distinct() -> list[Run]:
 def tiny(config: RunConfig) -> RunConfig:
     """The run for two steps on one short sequence, or on two images, measured by the exact estimator."""
     measure = {"early": [0], "every": None, "points": 1, "chunk": 2, "estimators": ["full"]}
-    training = {"steps": 2, "batch": 2, "precision": "float32"}
+    training = {"steps": 2, "batch": 2, "precision": "float32", "final_lr": 1.0}
     if config.model.family == "mixer":
         return varied(config, measure=measure, training=training)
     training |= {"batch": 1, "eval_tokens": TOKENS}

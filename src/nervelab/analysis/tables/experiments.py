@@ -11,10 +11,10 @@ from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.models import outcome
 from nervelab.analysis.quantities import final
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import METRIC_COLUMNS, Column, Table
 from nervelab.study.decisions import Analysis
 
-_METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "pr_gain", "eee_pre", "eee_post", "js")
+_METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _NUMBERS = ("printed", "measured", "spread_over_seeds", "eval_loss", *_METRICS)
 _SCHEMA = {"model": pl.String, "seeds": pl.Int64, **dict.fromkeys(_NUMBERS, pl.Float64), "state": pl.String}
 
@@ -63,14 +63,7 @@ def _table(id: str, title: str, quality: str = "perplexity", note: str = "", dig
             Column("measured", f"{quality}{unit}", digits=2),
             Column("spread_over_seeds", "deviation over seeds", digits=3),
             Column("seeds", "seeds"),
-            Column("se_pre", "SE_pre", digits=2),
-            Column("se_post", "SE_post", digits=2),
-            Column("pr_pre", "PR_pre", digits=1),
-            Column("pr_post", "PR_post", digits=1),
-            Column("pr_gain", "PR gain", digits=2),
-            Column("eee_pre", "EEE_pre", digits=3),
-            Column("eee_post", "EEE_post", digits=3),
-            Column("js", "JS", significant=True),
+            *METRIC_COLUMNS,
             Column("state", "outcome"),
         ),
         build=build,

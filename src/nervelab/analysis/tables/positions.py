@@ -7,10 +7,10 @@ import polars as pl
 from nervelab.analysis.aggregates import FULL, Aggregates
 from nervelab.analysis.labels import GROUPS
 from nervelab.analysis.models import run_named
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import METRIC_COLUMNS, Column, Table
 from nervelab.study.decisions import Analysis
 
-_METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "pr_gain", "eee_pre", "eee_post", "js")
+_METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _SCHEMA = {
     **dict.fromkeys(("model", "group", "words"), pl.String),
     "n_tokens": pl.Int64,
@@ -49,14 +49,7 @@ BY_POSITION = Table(
         Column("model", "model"),
         Column("words", "tokens"),
         Column("n_tokens", "number"),
-        Column("se_pre", "SE_pre", digits=2),
-        Column("se_post", "SE_post", digits=2),
-        Column("pr_pre", "PR_pre", digits=1),
-        Column("pr_post", "PR_post", digits=1),
-        Column("pr_gain", "PR gain", digits=2),
-        Column("eee_pre", "EEE_pre", digits=3),
-        Column("eee_post", "EEE_post", digits=3),
-        Column("js", "JS", significant=True),
+        *METRIC_COLUMNS,
         Column("state", "outcome"),
     ),
     build=_build,

@@ -32,6 +32,19 @@ class Column:
     significant: bool = False
 
 
+METRIC_COLUMNS = (
+    Column("se_pre", "SE_pre", digits=2),
+    Column("se_post", "SE_post", digits=2),
+    Column("pr_pre", "PR_pre", digits=1),
+    Column("pr_post", "PR_post", digits=1),
+    Column("pr_gain", "PR gain", digits=2),
+    Column("eee_pre", "EEE_pre", digits=3),
+    Column("eee_post", "EEE_post", digits=3),
+    Column("js", "JS", significant=True),
+)
+"""The metrics of a model, side by side."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table: all of its frame is written to results/tables/<id>.csv, `columns` of it are shown.

@@ -119,6 +119,8 @@ def config(run: Planted) -> dict:
             "context": 64,
             "width_multiple": run.width_multiple,
             "final_norm": "layernorm",
+            "ffn_weights": "free",
+            "positions": "learned",
             "biases": ["query-key"],
             "embedding_dropout": 0.0,
         },

@@ -11,6 +11,7 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 from made_up_runs import gathered
+from scipy import stats
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates
@@ -20,12 +21,12 @@ from nervelab.analysis.models import run_named
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.bases import BASES
-from nervelab.analysis.tables.experiments import EXPERIMENTS
+from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
 from nervelab.analysis.tables.positions import BY_POSITION
 from nervelab.analysis.tables.rates import RATES
 from nervelab.analysis.tables.registry import TABLES as TABLES_OF_THE_PAGE
 
-TABLES = {table.id: table for table in EXPERIMENTS}
+TABLES = {table.id: table for table in (TABLE_12, TABLE_13, *EXPERIMENTS)}
 FINEWEB = {
     "base": "gpt2-160m-fineweb",
     "placement": "preln",
@@ -106,10 +107,36 @@ def test_a_mixer_is_judged_by_its_accuracy_in_percent(core, settings):
 
 
 def test_what_this_scale_has_not_trained_is_said_to_be_absent(core, settings):
-    for table in EXPERIMENTS:
+    for table in TABLES.values():
         for row in table.build(core, settings).iter_rows(named=True):
             if row["measured"] is None:
-                assert row["state"] == NOT_RUN
+                assert row["state"] in (NOT_RUN, "on request: make ONLY=left-open")
+    per_input = rows(TABLES["ffn-weights"], core, settings)["weight norm per input, as released"]
+    assert per_input["state"] == "on request: make ONLY=left-open"
+
+
+def test_models_are_compared_within_their_size_and_by_the_noise_of_every_base(core, settings):
+    """Three seeds of AdamW and of Muon at one size, one of each at the other."""
+    adamw, muon = (3.0, 3.1, 3.2), (2.9, 3.0, 3.1)
+    long = {"base": "gpt2-160m-fineweb-long", "seed": 0}
+    trained = [
+        *(FINEWEB | {"seed": seed, "eval_loss": loss} for seed, loss in enumerate(adamw)),
+        *(
+            FINEWEB | {"optimiser": "muon", "off_base": ["optimiser"], "seed": seed, "eval_loss": loss}
+            for seed, loss in enumerate(muon)
+        ),
+        FINEWEB | long | {"eval_loss": 3.0},
+        FINEWEB | long | {"optimiser": "muon", "off_base": ["optimiser"], "eval_loss": 2.5},
+    ]
+    aggregates = with_copies(core, *trained)
+    found = rows(TABLES["table-13-optimisers"], aggregates, settings)
+    groups = [runs for runs in aggregates.replicates() if len(runs) > 1]
+    pooled = math.sqrt(np.mean([np.var([run.row["eval_loss"] for run in runs], ddof=1) for runs in groups]))
+    least = stats.t.ppf(0.975, 2 * len(groups)) * pooled * math.sqrt(2 / 3)
+    level = least >= 0.1
+    assert found["160M, AdamW"]["level_with" if level else "worse_than"] == "160M, Muon"
+    assert found["160M, twice the context, AdamW"]["worse_than"] == "160M, twice the context, Muon"
+    assert found["350M, AdamW"]["worse_than"] is None
 
 
 def test_the_papers_numbers_are_those_it_prints(core, settings):
@@ -142,14 +169,22 @@ def test_metrics_by_position_are_read_group_by_group(core, settings):
     asked = {"off_base": ["measure_by_position"], "config": {"measure": {"by_position": True}}}
     one = with_copies(core, asked)
     own = one.spectra.filter(pl.col("name") == "copy-0")
-    late = own.with_columns(pl.lit("late").alias("group"), pl.col("pr_post") * 3, n_tokens=pl.lit(1365))
+    early = own.with_columns(pl.lit("early").alias("group"), pl.col("pr_post") * 2, n_tokens=pl.lit(1365))
+    # Twice in its first layer, three times in the others.
+    times = pl.when(pl.col("layer") == 0).then(2.0).otherwise(3.0)
+    late = own.with_columns(pl.lit("late").alias("group"), pl.col("pr_post") * times, n_tokens=pl.lit(1365))
     whole = own.with_columns(n_tokens=pl.lit(4096))
-    spectra = pl.concat([one.spectra.filter(pl.col("name") != "copy-0"), whole, late], how="diagonal")
+    spectra = pl.concat([one.spectra.filter(pl.col("name") != "copy-0"), whole, early, late], how="diagonal")
     table = BY_POSITION.build(Aggregates(one.runs, spectra, one.history), settings)
-    assert table["words"].to_list() == ["all", "last third"]
-    assert table["n_tokens"].to_list() == [4096, 1365]
-    assert table["pr_post"][1] == pytest.approx(3 * table["pr_post"][0])
-    assert table["model"].to_list() == ["PreLN GELU"] * 2
+    assert table["words"].to_list() == ["all", "first third", "last third"]
+    assert table["n_tokens"].to_list() == [4096, 1365, 1365]
+    assert table["pr_post"][1] == pytest.approx(2 * table["pr_post"][0])
+    assert table["model"].to_list() == ["PreLN GELU"] * 3
+    layers = own["layer"].n_unique()
+    mean = (1.0 + 1.5 * (layers - 1)) / layers
+    assert table["ratio"].to_list()[:2] == [None, None]
+    assert (table["ratio"][2], table["ratio_low"][2], table["ratio_high"][2]) == pytest.approx((mean, 1.0, 1.5))
+    assert BY_POSITION.remark(table).endswith(f": PreLN GELU {mean:.2f} (1.00 to 1.50).")
 
 
 def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):

@@ -252,6 +252,19 @@ def test_which_model_stands_before_the_sign(settings):
         assert found[: len(expected)] == expected
 
 
+def test_the_released_block_is_shown_where_it_was_trained_and_decides_nothing(settings):
+    without = BY_ID["placement-ppl"].decide(as_in_the_paper(), settings)
+    released = ("released", "gelu")
+    runs = [*with_estimators(), MadeUp(*released)]
+    found = BY_ID["placement-ppl"].decide(gathered(runs, *behaving({released: GELU})), settings)
+    shown = [effect for effect in found.effects if effect.claim is None]
+    assert [effect.of for effect in shown] == [
+        "released PreLN block GELU − PreLN GELU",
+        "released PreLN block GELU − MixLN GELU",
+    ]
+    assert (found.verdict, found.reason) == (without.verdict, without.reason)
+
+
 @pytest.mark.parametrize(("count", "interval"), [(15, False), (16, True)])
 def test_a_ranking_of_fewer_than_16_configurations_has_no_interval(settings, count, interval):
     first = [run for run in with_estimators() if run.seed == 0 and len(run.estimators) == 1]

@@ -24,18 +24,22 @@ def test_settings_stand_beside_the_papers(gather, settings):
 @pytest.mark.parametrize(
     ("name", "said", "rate"),
     [
-        ("adamw", "AdamW, betas 0.9, 0.95, weight decay 0.1", "0.01 (AdamW)"),
-        ("sgd", "SGD, momentum 0.9, weight decay 0.01", "0.1 (SGD)"),
-        ("adafactor", "Adafactor (torch's, not Hugging Face's), weight decay 0.1", "0.05 (Adafactor (torch's"),
+        ("adamw", "AdamW, betas 0.9, 0.95, weight decay 0.1", "AdamW 0.01"),
+        ("sgd", "SGD, momentum 0.9, weight decay 0.01", "SGD 0.1"),
+        (
+            "adafactor",
+            "Adafactor (torch's, not Hugging Face's), weight decay 0.1",
+            "Adafactor (torch's, not Hugging Face's) 0.05",
+        ),
         (
             "muon",
             "Muon, momentum 0.95, without Nesterov's form, steps scaled by shape",
-            "0.02 (Mu",
+            "Muon 0.02, the rest by AdamW 0.003",
         ),
         (
             "dion",
             "Dion, momentum 0.95, rank 50\u202f% of full, weight decay 0.1; for all but hidden matrices AdamW",
-            "0.02 (Dion) and 0.003 (AdamW)",
+            "Dion 0.02, the rest by AdamW 0.003",
         ),
     ],
 )

@@ -24,7 +24,9 @@ BASELINE: dict[str, Any] = {
 }
 FULL = "full"
 """The estimator of all tokens and the whole spectrum, which everything is decided by."""
-SEEDS = "Of several seeds of one run the lowest is shown."
+ALL = "all"
+"""The group of all token positions that are measured."""
+SEEDS = "Of several seeds of one run the lowest-numbered is shown."
 """What `Aggregates.find` takes, said to readers."""
 
 
@@ -157,14 +159,14 @@ class Aggregates:
 
     def under(self, run: Run, estimator: str) -> Run:
         """The same run with the spectra of another estimator."""
-        rows = self.spectra.filter(pl.col("name") == run.row["name"], estimator=estimator, group="all")
+        rows = self.spectra.filter(pl.col("name") == run.row["name"], estimator=estimator, group=ALL)
         return replace(run, spectra=rows)
 
-    def replicates(self) -> list[tuple[Run, ...]]:
-        """The baseline's siblings (its base, its optimiser) grouped by everything but their seed, in their order."""
+    def replicates(self, **settings: Any) -> list[tuple[Run, ...]]:
+        """The runs with these settings, grouped by everything but their seed, in the order of the study."""
         groups: dict[str, list[Run]] = {}
-        for run in self.siblings():
-            if run.row["optimiser"] != BASELINE["optimiser"]:
+        for run in self.all_runs():
+            if any(run.row[key] != value for key, value in settings.items()):
                 continue
             config = {key: value for key, value in run.config.items() if key != "seed"}
             groups.setdefault(canonical_json(config), []).append(run)
@@ -185,5 +187,5 @@ class Aggregates:
 
     @cached_property
     def _spectra_by_name(self) -> dict[str, pl.DataFrame]:
-        whole = self.spectra.filter((pl.col("group") == "all") & (pl.col("estimator") == FULL))
+        whole = self.spectra.filter((pl.col("group") == ALL) & (pl.col("estimator") == FULL))
         return {name: part for (name,), part in whole.partition_by("name", as_dict=True).items()}

@@ -27,6 +27,7 @@ PRELN_SWIGLU: Model = {"placement": "preln", "activation": "swiglu"}
 NORMFREE_GELU: Model = {"placement": "none", "activation": "gelu"}
 NORMFREE_RELU: Model = {"placement": "none", "activation": "relu"}
 NORMFREE_LRELU: Model = {"placement": "none", "activation": "learnable-leaky-relu"}
+RELEASED_GELU: Model = {"placement": "released", "activation": "gelu"}
 MIXLN_GELU: Model = {"placement": "mixln", "activation": "gelu"}
 POSTLN_GELU: Model = {"placement": "postln", "activation": "gelu"}
 

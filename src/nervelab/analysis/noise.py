@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.quantities import Quantity
 from nervelab.study.decisions import Analysis
@@ -17,7 +17,7 @@ from nervelab.study.decisions import Analysis
 
 @dataclass(frozen=True)
 class Noise:
-    """The spread of a quantity over seeds, pooled over every model that was trained on several.
+    """The spread of a quantity over seeds, pooled over models that were trained on several.
 
     Attributes:
         deviation: pooled standard deviation, of ln(quantity) if the quantity is compared by ratios.
@@ -31,8 +31,17 @@ class Noise:
 
 
 def seed_noise(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
-    """The pooled spread of a quantity; None where no model finished on two seeds or more."""
-    groups = [_values(runs, quantity, settings) for runs in aggregates.replicates()]
+    """The spread of a quantity, pooled over the models of the baseline's base and optimiser.
+
+    None where none of them finished on two seeds or more.
+    """
+    alike = aggregates.replicates(**{key: BASELINE[key] for key in ("base", "optimiser")})
+    return pooled_noise(alike, quantity, settings)
+
+
+def pooled_noise(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:
+    """The spread of a quantity, pooled over models, each given by its runs; None where none finished on two seeds."""
+    groups = [_values(runs, quantity, settings) for runs in models]
     groups = [values for values in groups if len(values) > 1]
     if not groups:
         return None

@@ -2,51 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+Config = dict[str, Any]
 
 _GATED = ("geglu", "swiglu")
 
 
-def choices(configs: list[dict[str, Any]]) -> list[str]:
+def _decoder(config: Config) -> bool:
+    return config["model"]["family"] == "decoder"
+
+
+def _gated(config: Config) -> bool:
+    return _decoder(config) and config["model"]["activation"] in _GATED
+
+
+# A sentence is said if it holds of one of the runs.
+_SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
+    (
+        lambda config: _decoder(config) and config["model"]["placement"] == "preln",
+        "PreLN is the standard block: both residuals bypass the norm. The authors' released code takes the residual of "
+        "attention from the normalised stream.",
+    ),
+    (
+        lambda config: (
+            _decoder(config) and config["model"]["placement"] == "none" and bool(config["model"]["final_norm"])
+        ),
+        "Norm-free models keep the LayerNorm before the head, as in the released code.",
+    ),
+    (
+        lambda config: _decoder(config) and {"ffn", "value", "attention-output"}.isdisjoint(config["model"]["biases"]),
+        "FFNs, value and output projections have no bias, as in the released code.",
+    ),
+    (
+        lambda config: _gated(config) and bool(config["model"]["width_multiple"]),
+        "Gated FFNs have D = kd hidden units too, as in the released code, hence half as many FFN weights again as the "
+        "plain ones.",
+    ),
+    (
+        _gated,
+        "The pre-activation of a gated FFN is the output of the gate projection, its post-activation the input of the "
+        "down projection.",
+    ),
+    (
+        lambda config: _decoder(config) and config["model"]["ffn_weights"] != "free",
+        "The geometries of FFN weights are compared over learnable leaky ReLU; the paper does not say over which "
+        "activation. Weight norm is per output unit; the release normalises per input.",
+    ),
+    (
+        lambda config: config["optimiser"]["name"] == "adafactor",
+        "Adafactor is torch's, whose step is at most min(rate, 1/√t) and relative to the size of a tensor; it is not "
+        "Hugging Face's. The paper prints neither its rate nor its weight decay.",
+    ),
+    (
+        lambda config: config["optimiser"]["name"] in ("muon", "dion"),
+        "Muon (without Nesterov's form) and Dion train the hidden matrices, AdamW everything else.",
+    ),
+    (
+        lambda config: _decoder(config) and config["model"]["activation"] == "squared-relu",
+        "GPT-2 on FineWeb has squared ReLU, RMSNorm without weights, QK-norm, RoPE and an untied head, as in the code "
+        "that the paper follows; the paper does not say.",
+    ),
+    (
+        lambda config: _decoder(config) and config["model"]["positions"] == "none",
+        "The models of RoPE against no positions have SwiGLU, RMSNorm and an untied head, as in the code that the "
+        "paper follows; the paper does not say, nor their size.",
+    ),
+    (
+        lambda config: config["training"]["windows"] == "documents",
+        "LLaMA's sequences are documents, cut at the context or filled up with padding, which neither losses nor "
+        "spectra count; numbers of held-out tokens count it.",
+    ),
+)
+
+
+def choices(configs: list[Config]) -> list[str]:
     """Sentences on how the runs with these RunConfigs depart from, or settle, what the paper and its code say."""
-    models = [config["model"] for config in configs]
-    said = []
-    decoders = [model for model in models if model["family"] == "decoder"]
-    if any(model["placement"] == "preln" for model in decoders):
-        said.append(
-            "PreLN is the standard block: both residuals bypass the norm. The authors' released code takes the "
-            "residual of attention from the normalised stream."
-        )
-    if any(model["placement"] == "none" and model["final_norm"] for model in decoders):
-        said.append("Norm-free models keep the LayerNorm before the head, as in the released code.")
-    if decoders and all({"ffn", "value", "attention-output"}.isdisjoint(model["biases"]) for model in decoders):
-        said.append("FFNs, value and output projections have no bias, as in the released code.")
-    gated = [model for model in decoders if model["activation"] in _GATED]
-    if any(model["width_multiple"] for model in gated):
-        said.append(
-            "Gated FFNs have D = kd hidden units too, as in the released code, hence half as many FFN weights again as "
-            "the plain ones."
-        )
-    if gated:
-        said.append(
-            "The pre-activation of a gated FFN is the output of the gate projection, its post-activation the input of "
-            "the down projection."
-        )
-    if any(config["training"]["windows"] == "documents" for config in configs):
-        said.append(
-            "LLaMA's sequences are documents, cut at the context or filled up with padding, which neither losses nor "
-            "spectra count; numbers of held-out tokens count it."
-        )
-    said.append(
+    return [
+        *(sentence for holds, sentence in _SAID if any(map(holds, configs))),
         "Spectra are measured in a separate forward pass in eval mode and float32, all layers from the same tokens: "
         + " and ".join(sorted({_source(config["measure"]) for config in configs}))
-        + "."
-    )
-    said.append(
+        + ".",
         "The pre-activation spectrum is computed without approximation through a d × d problem: a linear map of d "
-        "inputs has at most d nonzero eigenvalues, and the other D − d are exact zeros."
-    )
-    return said
+        "inputs has at most d nonzero eigenvalues, and the other D − d are exact zeros.",
+    ]
 
 
 def _source(measure: dict[str, Any]) -> str:

@@ -48,6 +48,8 @@ def cell(row: dict[str, Any], column: Column) -> str:
     value = row[column.name]
     if value is None:
         return MISSING
+    if column.grouped:
+        return whole(value)
     if column.significant:
         return significant(value, signed=column.signed)
     if column.digits is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,15 @@ def context(
         "findings": findings,
         "counts": Counter(finding["verdict"] for finding in findings),
         "sections": _sections(findings),
+        "decided": _in_order(section for finding in FINDINGS for section in finding.section.split(", ")),
+        "undecided": _in_order(
+            section for table in TABLES if tables[table.id]["finished"] for section in table.undecided
+        ),
         "revisions": _revisions(findings),
         "verdicts": VERDICTS,
-        "settings": tables.pop(SETTINGS.id),
+        "settings": tables[SETTINGS.id],
         "choices": choices([json.loads(config) for config in runs["config"].unique(maintain_order=True)]),
-        "tables": [table for table in tables.values() if table["headings"]],
+        "tables": [table for id, table in tables.items() if table["headings"] and id != SETTINGS.id],
         "data_tables": [table for table in tables.values() if not table["headings"]],
         "runs": [_run(row) for row in runs.iter_rows(named=True)],
         "failed": [_run(row) for row in runs.filter(pl.col("outcome") != "finished").iter_rows(named=True)],
@@ -148,6 +153,11 @@ def _sections(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def _in_order(sections: Iterable[str]) -> list[str]:
+    """Sections of the paper, each once, the appendices after the numbered ones."""
+    return sorted(set(sections), key=lambda section: (section[0].isalpha(), section))
+
+
 def _revisions(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Changes of rules, each once, with the findings that it concerns."""
     concerned: dict[str, list[str]] = {}
@@ -195,7 +205,9 @@ def _table(table: Table, results_dir: Path, known: dict[str, str]) -> dict[str, 
         "id": table.id,
         "title": table.title,
         "caption": filled(table.caption, known),
-        "remark": table.remark(frame),
+        "remark": table.remark(frame) if len(frame) else "",
+        "absent": table.absent,
+        "finished": "state" in frame.columns and "finished" in frame["state"],
         "headings": [column.heading for column in table.columns],
         "rows": [[shown.cell(row, column) for column in table.columns] for row in rows],
     }

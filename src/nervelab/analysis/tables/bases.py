@@ -37,7 +37,7 @@ def _here(runs: list[Run]) -> dict[str, str]:
         "here": together(_shape(run) for run in runs),
         "data": together(data_in_words(run.row, run.config) for run in runs),
         "length": together(_length(run.config) for run in runs),
-        "optimisers": together(rate_in_words(run.config["optimiser"]) for run in runs),
+        "optimisers": together((rate_in_words(run.config["optimiser"]) for run in runs), "; "),
         "schedule": together(schedule_in_words(run.config) for run in runs),
     }
 
@@ -60,8 +60,8 @@ BASES = Table(
     id=_ID,
     title="The other models and recipes, the paper's beside those here",
     caption=(
-        "Paper: as far as it prints them, else as the code that it follows. Where runs differ, all values are listed. "
-        "Everything else is in the RunConfig of each run (run.json)."
+        "Paper: as far as it prints them; what it leaves open (†) is taken from the code that it follows. Where runs "
+        "differ, all values are listed. All settings of a run are in its run.json."
     ),
     columns=tuple(Column(name, _HEADINGS.get(name, name)) for name in _COLUMNS),
     build=_build,

@@ -7,12 +7,22 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.noise import half_width, seed_noise
-from nervelab.analysis.quantities import Quantity, all_quantities
+from nervelab.analysis.noise import Noise, half_width, pooled_noise, seed_noise
+from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
 
-_IDENTITY = ("name", "base", "placement", "activation", "width_multiple", "optimiser", "seed", "outcome")
+_IDENTITY = (
+    "name",
+    "base",
+    "placement",
+    "activation",
+    "width_multiple",
+    "optimiser",
+    "seed",
+    "outcome",
+    "eval_accuracy",
+)
 
 
 def _measurements(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
@@ -39,19 +49,24 @@ def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         **dict.fromkeys(("degrees_of_freedom", "models"), pl.Int64),
         **dict.fromkeys(("between_two_runs", "between_two_means_of_three"), pl.Float64),
     }
-    return pl.DataFrame(
-        [_noise_row(aggregates, quantity, settings) for quantity in all_quantities(aggregates)], schema=schema
+    rows = [
+        _noise_row(quantity, seed_noise(aggregates, quantity, settings), settings)
+        for quantity in all_quantities(aggregates)
+    ]
+    everywhere = _noise_row(EVAL_LOSS, pooled_noise(aggregates.replicates(), EVAL_LOSS, settings), settings)
+    rows.append(
+        everywhere | {"quantity": "eval_loss_everywhere", "name": f"{EVAL_LOSS.name}, every base and optimiser"}
     )
+    return pl.DataFrame(rows, schema=schema)
 
 
-def _noise_row(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> dict[str, Any]:
+def _noise_row(quantity: Quantity, noise: Noise | None, settings: Analysis) -> dict[str, Any]:
     row = {
         "quantity": quantity.id,
         "name": quantity.name,
         "unit": "" if quantity.by_ratio else quantity.unit,
         "compared_by": "ratio" if quantity.by_ratio else "difference",
     }
-    noise = seed_noise(aggregates, quantity, settings)
     if noise is None:
         return row
     return row | {
@@ -67,10 +82,11 @@ NOISE = Table(
     id="seed-noise",
     title="Seed noise: how far two trainings lie apart that differ in nothing but their seed",
     caption=(
-        "Standard deviation of each quantity over seeds, pooled over every model that was trained on several "
-        "(failed runs left out); of its natural logarithm where models are compared by ratios. Two runs, or two "
-        "means of three seeds, must differ by more than the last columns before the difference exceeds seed noise "
-        "at the {confidence} level (Student's t times the deviation times the square root of 2, or of 2/3)."
+        "Standard deviation of each quantity over seeds, pooled over every AdamW model of the base gpt2-codeparrot "
+        "that was trained on several (failed runs left out; the last line: over all bases and optimisers); of its "
+        "natural logarithm where models are compared by ratios. Two runs, or two means of three seeds, must differ by "
+        "more than the last columns before the difference exceeds seed noise at the {confidence} level (Student's t "
+        "times the deviation times the square root of 2, or of 2/3)."
     ),
     columns=(
         Column("name", "quantity"),
@@ -90,8 +106,8 @@ QUANTITIES_BY_RUN = Table(
     title="What runs are compared by, run by run",
     caption=(
         "One row a run, one column a quantity (their names are those of the table of seed noise); empty for a "
-        "failed run; off_base names other settings in which a run differs from its study's base. Every interval "
-        "by seed noise is made of this table and that of seed noise."
+        "failed run; adafactor is torch's, not Hugging Face's; off_base names other settings in which a run differs "
+        "from its study's base. Every interval by seed noise is made of this table and that of seed noise."
     ),
     columns=(),
     build=_quantities,

@@ -33,7 +33,7 @@ def _build(_: Aggregates, __: Analysis) -> pl.DataFrame:
 
 TABLE_11 = Table(
     id=_ID,
-    title="Table 11: memory by width, a layer of GPT-2 125M, in MB",
+    title="Table 11: memory by width, a layer of GPT-2 125M, in MiB",
     caption=(
         f"Paper: {paper.source(_ID)}. Beside it, by arithmetic and not measured: one D × D float32 matrix; the "
         "streamed moments of this project (float64, the upper triangle in block rows of D × D after the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -11,7 +10,8 @@ import polars as pl
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.models import outcome
-from nervelab.analysis.noise import contrast, seed_noise
+from nervelab.analysis.noise import seed_noise
+from nervelab.analysis.orders import COLUMNS, agreement, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
@@ -27,37 +27,28 @@ _SCHEMA = {
     "state": pl.String,
     "paper_rank": pl.Int64,
     "measured_rank": pl.Int64,
-    "worse_than": pl.String,
-    "level_with": pl.String,
-    "better_than": pl.String,
+    **dict.fromkeys(COLUMNS, pl.String),
 }
 
 
 def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     runs = {printed["label"]: aggregates.find_seeds(**printed["settings"]) for printed in paper.rows(_ID)}
     rows = {printed["label"]: _row(printed, runs[printed["label"]]) for printed in paper.rows(_ID)}
-    compared = [label for label, row in rows.items() if row["eval_loss"] is not None]
-    noise = seed_noise(aggregates, EVAL_LOSS, settings)
-    order: dict[str, dict[str, list[str]]] = {label: {"worse": [], "level": [], "better": []} for label in compared}
-    for one, other in combinations(compared, 2):
-        difference = contrast(runs[one], runs[other], EVAL_LOSS, noise, settings)
-        # Without a second seed there is no noise to hold a difference against: every one counts.
-        low, high = (difference.value if end is None else end for end in (difference.low, difference.high))
-        word = "worse" if low > 0 else "better" if high < 0 else "level"
-        order[one][word].append(other)
-        order[other][{"worse": "better", "better": "worse", "level": "level"}[word]].append(one)
-    for label in compared:
+    measured = {label: runs[label] for label, row in rows.items() if row["eval_loss"] is not None}
+    order = compared(measured, by_loss(seed_noise(aggregates, EVAL_LOSS, settings), settings))
+    ranked = [label for label in measured if rows[label]["paper_perplexity"] is not None]
+    for label in measured:
+        rows[label] |= order[label]
+    for label in ranked:
         row, printed = rows[label], rows[label]["paper_perplexity"]
-        row["paper_rank"] = 1 + sum(rows[other]["paper_perplexity"] < printed for other in compared)
-        row["measured_rank"] = 1 + len(order[label]["worse"])
-        row |= {
-            f"{word}_{'with' if word == 'level' else 'than'}": "; ".join(each) for word, each in order[label].items()
-        }
+        row["paper_rank"] = 1 + sum(rows[other]["paper_perplexity"] < printed for other in ranked)
+        better = order[label]["worse_than"].split("; ")
+        row["measured_rank"] = 1 + sum(other in better for other in ranked)
     return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
 
 
 def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
-    row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed["perplexity"]}
+    row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed.get("perplexity")}
     state = outcome(runs)
     # The last loss of a failed run is not the quality of its architecture.
     if state != "finished":
@@ -65,24 +56,6 @@ def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     losses = pl.Series([run.row["eval_loss"] for run in runs])
     measured = {"measured_perplexity": math.exp(losses.mean()), "eval_loss": losses.mean(), "seeds": len(losses)}
     return row | measured | {"spread_over_seeds": losses.std() if len(losses) > 1 else None, "state": state}
-
-
-def _remark(frame: pl.DataFrame) -> str:
-    """Which of the paper's pairwise orders the measured losses keep, leave open and invert."""
-    rows = frame.filter(pl.col("eval_loss").is_not_null()).sort("paper_perplexity").to_dicts()
-    pairs = list(combinations(rows, 2))
-    if not pairs:
-        return ""
-    words = {key: [] for key in ("better_than", "level_with", "worse_than")}
-    for better, worse in pairs:
-        key = next(key for key in words if worse["architecture"] in (better[key] or "").split("; "))
-        words[key].append(f"{worse['architecture']} below {better['architecture']}")
-    inverted = words["worse_than"]
-    return (
-        f"Of the paper's {len(pairs)} pairwise orders: {len(words['better_than'])} found here, "
-        f"{len(words['level_with'])} level within seed noise, {len(inverted)} inverted"
-        f"{': ' + '; '.join(inverted) if inverted else ''}."
-    )
 
 
 PERPLEXITY = Table(
@@ -106,5 +79,5 @@ PERPLEXITY = Table(
         Column("state", "outcome"),
     ),
     build=_build,
-    remark=_remark,
+    remark=lambda frame: agreement(frame, printed="paper_perplexity", label="architecture"),
 )

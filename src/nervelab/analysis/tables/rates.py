@@ -37,7 +37,7 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
 
 RATES = Table(
     id="learning-rates",
-    title="Learning rates, swept",
+    title="Learning rates, swept on request",
     caption=(
         "What `make ONLY=tune` sweeps: the final eval loss of one seed at each rate. Muon and Dion train the hidden "
         "matrices at the first rate, AdamW everything else at the second. A rate at the end of its row of rates, if it "
@@ -53,4 +53,8 @@ RATES = Table(
         Column("state", "outcome"),
     ),
     build=_build,
+    absent=(
+        "On request: `make ONLY=tune`. What it gave at laptop scale is kept in "
+        "results/only/tune/tables/learning-rates.csv."
+    ),
 )

@@ -3,7 +3,7 @@
 from nervelab.analysis.tables.bases import BASES
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
-from nervelab.analysis.tables.experiments import EXPERIMENTS
+from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
 from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
 from nervelab.analysis.tables.memory import TABLE_11
 from nervelab.analysis.tables.perplexity import PERPLEXITY
@@ -14,6 +14,7 @@ from nervelab.analysis.tables.width import TABLE_7
 
 TABLES = (
     SETTINGS,
+    BASES,
     PERPLEXITY,
     TABLE_3_CHECKPOINTS,
     TABLE_3_WIDTHS,
@@ -21,7 +22,8 @@ TABLES = (
     TABLE_8,
     TABLE_9,
     TABLE_11,
-    BASES,
+    TABLE_12,
+    TABLE_13,
     *EXPERIMENTS,
     BY_POSITION,
     RATES,

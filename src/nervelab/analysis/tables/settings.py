@@ -43,8 +43,8 @@ def optimiser_in_words(optimiser: dict[str, Any]) -> str:
 
 def rate_in_words(optimiser: dict[str, Any]) -> str:
     """Its peak learning rate, or both."""
-    own = f"{optimiser['lr']:g} ({OPTIMISERS[optimiser['name']]})"
-    return f"{own} and {rate_in_words(optimiser['rest'])}" if "rest" in optimiser else own
+    own = f"{OPTIMISERS[optimiser['name']]} {optimiser['lr']:g}"
+    return f"{own}, the rest by {rate_in_words(optimiser['rest'])}" if "rest" in optimiser else own
 
 
 def schedule_in_words(config: dict[str, Any]) -> str:
@@ -129,10 +129,10 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(("setting", "paper", "here"), pl.String))
 
 
-def together(values: Iterable[str]) -> str:
-    """All values that runs have; of many, the first and the last in their natural order."""
+def together(values: Iterable[str], between: str = " or ") -> str:
+    """All values that runs have, with `between` between them; of many, the first and the last in their order."""
     ordered = sorted(set(values), key=lambda value: (len(value), value))
-    return " or ".join(ordered) if len(ordered) <= _LISTED else f"{ordered[0]} to {ordered[-1]}"
+    return between.join(ordered) if len(ordered) <= _LISTED else f"{ordered[0]} to {ordered[-1]}"
 
 
 SETTINGS = Table(

@@ -22,6 +22,7 @@ class Column:
         interval: whether the frame holds an interval beside it, in `<name>_low` and `<name>_high`.
         signed: whether the sign is shown for positive numbers too.
         significant: show three significant digits, for numbers of different sizes in one column.
+        grouped: separate the thousands of a count.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column:
     interval: bool = False
     signed: bool = False
     significant: bool = False
+    grouped: bool = False
 
 
 METRIC_COLUMNS = (
@@ -59,6 +61,8 @@ class Table:
         build: makes the frame.
         remark: a sentence or two made from the frame; empty if there is nothing to say.
         arrange: makes the rows that are shown from the frame.
+        absent: what is said where the frame has no rows.
+        undecided: the sections of the paper whose experiment it shows and of whose claims no finding decides yet.
     """
 
     id: str
@@ -68,6 +72,8 @@ class Table:
     build: Callable[[Aggregates, Analysis], pl.DataFrame]
     remark: Callable[[pl.DataFrame], str] = lambda frame: ""
     arrange: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame
+    absent: str = "No run at this scale."
+    undecided: tuple[str, ...] = ()
 
 
 def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:

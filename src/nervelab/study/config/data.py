@@ -45,8 +45,7 @@ class HubSource(Record):
     """A data set of the Hugging Face hub, or a local folder of the same schema, streamed through `datasets`.
 
     `revision` and `validation_revision` pin commits of the repositories; without them the id does not see what changes
-    on the hub.
-    Without `validation` the documents of `train` are split by the shares of the data set.
+    on the hub. Without `validation` the documents of `train` are split by the shares of the data set.
     """
 
     kind: Literal["hub"]

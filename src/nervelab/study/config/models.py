@@ -15,9 +15,9 @@ class DecoderModel(Record):
     The width D of its FFNs is `width_multiple` k in D = k d, for gated FFNs too, or `ffn_width` itself where it is no
     multiple of d. `mixln_post_share` is the share of layers that MixLN makes PostLN. `ffn_weights` is the geometry of
     the FFN's weights: free, or held by weight norm (one length per output unit; the authors' release has one per
-    input), spectral norm, or on the unit sphere. `norm` is the kind of the
-    blocks' norms, `final_norm` that of the one before the head, or null for none; `qk_norm` divides
-    queries and keys by their root mean square. `biases` names the linear maps that have one.
+    input), spectral norm, or on the unit sphere. `norm` is the kind of the blocks' norms, `final_norm` that of the one
+    before the head, or null for none; `qk_norm` divides queries and keys by their root mean square. `biases` names the
+    linear maps that have one.
     """
 
     family: Literal["decoder"]

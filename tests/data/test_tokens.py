@@ -234,6 +234,16 @@ def test_folder_without_tokenizer_is_named(corpus, tmp_path):
         build(corpus, tmp_path / "tokens", wanted)
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"version": "1.0", "model": {"type": "unheard of"}}'])
+def test_what_is_no_tokenizer_is_named(corpus, tmp_path, content):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tokenizer.json").write_text(content)
+    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "other"), vocabulary=10)
+    with pytest.raises(NervelabError, match=r"of .*other holds no tokenizer \(.+\): .* tokenizer\.name") as caught:
+        build(corpus, tmp_path / "tokens", wanted)
+    assert "\n" not in str(caught.value)
+
+
 def test_hub_tokenizer_out_of_reach_is_one_sentence(corpus, tmp_path, monkeypatch):
     def unreachable(*_arguments, **_options):
         raise OSError("offline mode is enabled")

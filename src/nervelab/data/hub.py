@@ -1,5 +1,6 @@
 """Reading data sets through `datasets`: published on the hub, or local copies of the same schema."""
 
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from nervelab.errors import NervelabError
 
 FILE_FORMATS = {".jsonl": "json", ".parquet": "parquet"}
 SECONDS_TO_ANSWER = 10
+# What the libraries raise without an answer, and for files that are damaged or cut short (gzip, the last two).
+UNREADABLE = (OSError, HTTPError, ValueError, EOFError, zlib.error)
+KEYS = {"dataset": "the data set's source", "model": "tokenizer.name"}
 
 
 @contextmanager
@@ -30,10 +34,10 @@ def reaching(kind: Literal["dataset", "model"], name: str, revision: str | None)
         if not constants.HF_HUB_OFFLINE:
             HfApi().repo_info(name, revision=revision, repo_type=kind, timeout=SECONDS_TO_ANSWER)
         yield
-    except (OSError, HTTPError, ValueError) as error:
+    except UNREADABLE as error:
         raise NervelabError(
-            f"The hub's {kind} {name} cannot be read ({_first_line(error)}): check its name, connect to the "
-            "network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
+            f"The hub's {kind} {name} cannot be read ({first_line(error)}): check {KEYS[kind]} in params.yaml, connect "
+            "to the network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
         ) from error
 
 
@@ -125,10 +129,10 @@ def _readable(name: str, revision: str | None) -> Iterator[None]:
         return
     try:
         yield
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise NervelabError(
-            f"{name} cannot be read as a data set ({_first_line(error)}): "
-            "give a folder of .jsonl or .parquet files, or one such file."
+            f"{name} cannot be read as a data set ({first_line(error)}): give a folder of whole .jsonl or .parquet "
+            "files, or one such file, in the data set's source in params.yaml."
         ) from error
 
 
@@ -138,10 +142,14 @@ def _load(name: str, revision: str | None) -> IterableDatasetDict:
         if path.suffix not in FILE_FORMATS:
             raise ValueError(f"its suffix is none of {', '.join(FILE_FORMATS)}")
         return load_dataset(FILE_FORMATS[path.suffix], data_files=name, streaming=True)
-    if path.is_dir():
-        return load_dataset(name, streaming=True)
-    repository, _, configuration = name.partition(":")
-    return load_dataset(repository, configuration or None, revision=revision, streaming=True)
+    repository, _, configuration = (name, "", "") if path.is_dir() else name.partition(":")
+    try:
+        return load_dataset(repository, configuration or None, revision=revision, streaming=True)
+    except RuntimeError as error:  # it has a script, which `datasets` would have to run
+        raise NervelabError(
+            f"{name} cannot be read as a data set ({first_line(error)}): name a repository or a folder that holds "
+            ".jsonl or .parquet files in the data set's source in params.yaml."
+        ) from error
 
 
 def _split(name: str, splits: IterableDatasetDict, wanted: str, *, or_the_only_one: bool = True) -> IterableDataset:
@@ -152,5 +160,6 @@ def _split(name: str, splits: IterableDatasetDict, wanted: str, *, or_the_only_o
     raise NervelabError(f"{name} has no split {wanted!r} (it has {', '.join(splits)}): name another data set.")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, as a part of a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pyarrow.parquet as pq
+from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from nervelab.data import hub
@@ -139,10 +140,16 @@ def _published(wanted: HubTokenizer) -> Tokenizer:
     if Path(wanted.name).is_dir():
         path = Path(wanted.name) / TOKENIZER
         read_json(path, "give the folder of a published tokenizer, with its tokenizer.json.")
-        tokenizer = Tokenizer.from_file(str(path))
     else:
         with hub.reaching("model", wanted.name, wanted.revision):
-            tokenizer = Tokenizer.from_pretrained(wanted.name, revision=wanted.revision or "main")
+            path = Path(hf_hub_download(wanted.name, TOKENIZER, revision=wanted.revision))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise NervelabError(
+            f"The {TOKENIZER} of {wanted.name} holds no tokenizer ({hub.first_line(error)}): "
+            "name another repository or folder in tokenizer.name in params.yaml."
+        ) from error
     # A published file may carry the limits of the model it was made for.
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -3,10 +3,14 @@
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import datasets
 import pytest
+from huggingface_hub import HfApi, constants
 from made_up_texts import make_texts
 
+from nervelab.data import hub, tokens
 from nervelab.data.corpus import build_corpus
 from nervelab.files import sha256
 from nervelab.study.config import Package, TextDataset
@@ -73,3 +77,25 @@ def publish(index: Path) -> Callable[..., Package]:
         return Package(name=name, version="1.0", sha256=sha256(wheel), licence="MIT")
 
     return make
+
+
+@pytest.fixture
+def moving_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A hub whose repositories are the folders `root`/name/commit, and whose branches are all at the commit `head`."""
+    fake = SimpleNamespace(root=tmp_path / "hub", head="first")
+
+    def repo_info(_self: HfApi, name: str, *, revision: str | None, **_options: object) -> SimpleNamespace:
+        assert (fake.root / name).is_dir()
+        return SimpleNamespace(sha=revision or fake.head)
+
+    def load_dataset(name: str, _configuration: str | None, *, revision: str, streaming: bool) -> object:
+        return datasets.load_dataset(str(fake.root / name / revision), streaming=streaming)
+
+    def hf_hub_download(name: str, file: str, *, revision: str) -> str:
+        return str(fake.root / name / revision / file)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(HfApi, "repo_info", repo_info)
+    monkeypatch.setattr(hub, "load_dataset", load_dataset)
+    monkeypatch.setattr(tokens, "hf_hub_download", hf_hub_download)
+    return fake

@@ -284,6 +284,20 @@ def test_a_local_copy_of_a_published_data_set(tmp_path: Path, plain: bool):
     assert again.equals(frame)
 
 
+def test_a_repository_is_read_at_the_commit_that_the_manifest_names(tmp_path: Path, moving_hub):
+    (moving_hub.root / "owner" / "name").mkdir(parents=True)
+    for commit, start in (("first", 0), ("second", 50)):
+        source = published(
+            moving_hub.root / "owner" / "name" / commit, train=coloured(30, start), test=coloured(20, start + 30)
+        )
+    source = source.model_copy(update={"name": "owner/name"})
+    frame, manifest = build(image_dataset(source), tmp_path / "corpus")
+    assert manifest["revisions"] == {"revision": "first"}
+    pinned, _ = build(image_dataset(source.model_copy(update={"revision": "first"})), tmp_path / "pinned")
+    assert frame.equals(pinned)
+    assert build(digits(tmp_path), tmp_path / "digits")[1]["revisions"] == {}
+
+
 def test_one_split_does_not_serve_as_both(tmp_path: Path):
     source = published(tmp_path / "copy", train=coloured(9))
     assert "has no split 'test' (it has train)" in refusal(image_dataset(source), tmp_path / "corpus")

@@ -159,6 +159,37 @@ def test_parts_of_another_corpus_are_not_taken(dataset, tmp_path, monkeypatch):
     assert build(other, folder, "def") == build(other, tmp_path / "whole", "def")
 
 
+def test_a_repository_that_moves_is_read_at_one_commit(dataset, tmp_path, monkeypatch, moving_hub):
+    """Other commits have other texts: a build that goes on reads the commit that it began with, and says so."""
+    for commit, seed in (("first", 2), ("second", 3)):
+        for name in ("train", "valid"):
+            folder = moving_hub.root / "owner" / name / commit
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            write(folder / "train.jsonl", make_texts(100, seed=seed + 2 * (name == "valid")))
+    hub = {"train": "owner/train", "validation": "owner/valid", "validation_revision": "second"}
+    dataset = dataset.model_copy(update={"source": dataset.source.model_copy(update=hub)})
+    expected = build(dataset, tmp_path / "whole")
+    add, added = parts.Parts.add, []
+
+    def stopped(self, kept):
+        added.append(kept)
+        if len(added) == 60:
+            raise KeyboardInterrupt
+        add(self, kept)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Parts, "add", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            build(dataset, tmp_path / "stopped")
+    assert json.loads((tmp_path / "stopped" / PARTIAL / "state.json").read_text())["stream"] == 1
+    moving_hub.head = "third"
+    assert build(dataset, tmp_path / "stopped") == expected
+    read = {"revision": "first", "validation_revision": "second"}
+    assert json.loads(expected[1])["revisions"] == read
+    pinned = dataset.model_copy(update={"source": dataset.source.model_copy(update=read)})
+    assert build(pinned, tmp_path / "pinned")[0] == expected[0]
+
+
 def test_damaged_part_is_one_sentence(dataset, tmp_path, monkeypatch):
     folder = tmp_path / "corpus"
     stop_before("nervelab.data.corpus.write_manifest", monkeypatch, dataset, folder)

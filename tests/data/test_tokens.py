@@ -244,6 +244,20 @@ def test_what_is_no_tokenizer_is_named(corpus, tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_hub_tokenizer_is_read_at_the_commit_that_the_manifest_names(corpus, tmp_path, moving_hub):
+    for commit, size in (("first", 100), ("second", 90)):
+        (moving_hub.root / "owner" / "name").mkdir(parents=True, exist_ok=True)
+        published(moving_hub.root / "owner" / "name" / commit, size=size)
+    wanted = HubTokenizer(kind="hub", name="owner/name", vocabulary=100)
+    manifest, _, tokenizer = build(corpus, tmp_path / "tokens", wanted)
+    assert manifest["revisions"] == {"revision": "first"}
+    assert tokenizer.get_vocab_size() == 100
+    pinned = wanted.model_copy(update={"vocabulary": 90, "revision": "second"})
+    manifest, _, _ = build(corpus, tmp_path / "pinned", pinned)
+    assert manifest["revisions"] == {"revision": "second"}
+    assert build(corpus, tmp_path / "trained")[0]["revisions"] == {}
+
+
 def test_hub_tokenizer_out_of_reach_is_one_sentence(corpus, tmp_path, monkeypatch):
     def unreachable(*_arguments, **_options):
         raise OSError("offline mode is enabled")

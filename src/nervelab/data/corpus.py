@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nervelab.data.cleaning import Cleaner
 from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
 from nervelab.data.parts import Kept, Parts
-from nervelab.data.sources import Stream, licences, open_source
+from nervelab.data.sources import Stream, licences, open_source, revisions
 from nervelab.errors import NervelabError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def build_corpus(dataset: TextDataset, *, corpus_id: str, folder: Path, wheels: 
     the file holds documents of one split only, so a reader of one split skips the others.
 
     Until it is whole, the corpus lies in parts below `folder`, twice its size at the end. A build that was stopped
-    goes on after its last part, and its result is the same to the byte.
+    goes on after its last part, and its result is the same to the byte. Repositories of the hub are read at the commits
+    that they were at when the build began; the manifest has them as `revisions`.
 
     Args:
         dataset: source, cleaning, size and shares.
@@ -56,6 +57,7 @@ def build_corpus(dataset: TextDataset, *, corpus_id: str, folder: Path, wheels: 
         "dataset": dataset.model_dump(mode="json"),
         "stands_for": dataset.stands_for,
         "licences": licences(dataset.source),
+        "revisions": progress.revisions,
         "documents": {split: progress.documents[split] for split in SPLITS},
         "bytes": {split: progress.bytes[split] for split in SPLITS},
         "dropped": dict(progress.dropped),
@@ -78,7 +80,10 @@ def _collect(dataset: TextDataset, parts: Parts, *, wheels: Path) -> None:
     cleaner = Cleaner(dataset.cleaning)
     for text in parts.texts():
         cleaner.remember(text)
-    streams = open_source(dataset.source, seed=dataset.seed, wheels=wheels, dropped=progress.dropped)
+    if progress.revisions is None:
+        progress.revisions = revisions(dataset.source)
+    source = dataset.source.model_copy(update=progress.revisions)
+    streams = open_source(source, seed=dataset.seed, wheels=wheels, dropped=progress.dropped)
     # The validation share is cut out of the documents, or is a published validation set's part of the size.
     cut = dataset.validation if len(streams) == 1 else 0.0
     for stream in streams[progress.stream :]:

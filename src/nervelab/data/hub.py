@@ -18,27 +18,46 @@ FILE_FORMATS = {".jsonl": "json", ".parquet": "parquet"}
 SECONDS_TO_ANSWER = 10
 # What the libraries raise without an answer, and for files that are damaged or cut short (gzip, the last two).
 UNREADABLE = (OSError, HTTPError, ValueError, EOFError, zlib.error)
-KEYS = {"dataset": "the data set's source", "model": "tokenizer.name"}
+Kind = Literal["dataset", "model"]
+KEYS: dict[Kind, str] = {"dataset": "the data set's source", "model": "tokenizer.name"}
 
 
 @contextmanager
-def reaching(kind: Literal["dataset", "model"], name: str, revision: str | None) -> Iterator[None]:
+def reaching(kind: Kind, name: str, revision: str | None) -> Iterator[str | None]:
     """Say in one sentence what goes wrong while `name` is read from the hub.
 
     The hub is asked once before anything is loaded, because the libraries themselves retry for half a minute.
+
+    Yields:
+        the commit that the revision is now, or None where the hub may not be asked.
 
     Raises:
         NervelabError: the hub is out of reach, or has no such repository, or its files cannot be read.
     """
     try:
-        if not constants.HF_HUB_OFFLINE:
-            HfApi().repo_info(name, revision=revision, repo_type=kind, timeout=SECONDS_TO_ANSWER)
-        yield
+        if constants.HF_HUB_OFFLINE:
+            yield None
+        else:
+            yield HfApi().repo_info(name, revision=revision, repo_type=kind, timeout=SECONDS_TO_ANSWER).sha
     except UNREADABLE as error:
         raise NervelabError(
             f"The hub's {kind} {name} cannot be read ({first_line(error)}): check {KEYS[kind]} in params.yaml, connect "
             "to the network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
         ) from error
+
+
+def commit(kind: Kind, name: str, revision: str | None) -> str | None:
+    """The commit that a revision of a repository is now, for all of it to be read at one state.
+
+    A local copy has none (None), and none is known where the hub may not be asked.
+
+    Raises:
+        NervelabError: the hub is out of reach, or has no such repository or revision.
+    """
+    if Path(name).exists():
+        return None
+    with reaching(kind, _repository(name), revision) as found:
+        return found
 
 
 def texts(
@@ -124,7 +143,7 @@ def value(row: dict[str, Any], column: str, *, name: str, key: str) -> Any:
 @contextmanager
 def _readable(name: str, revision: str | None) -> Iterator[None]:
     if not Path(name).exists():
-        with reaching("dataset", name.partition(":")[0], revision):
+        with reaching("dataset", _repository(name), revision):
             yield
         return
     try:
@@ -158,6 +177,10 @@ def _split(name: str, splits: IterableDatasetDict, wanted: str, *, or_the_only_o
     if len(splits) == 1 and or_the_only_one:
         return next(iter(splits.values()))
     raise NervelabError(f"{name} has no split {wanted!r} (it has {', '.join(splits)}): name another data set.")
+
+
+def _repository(name: str) -> str:
+    return name.partition(":")[0]
 
 
 def first_line(error: Exception) -> str:

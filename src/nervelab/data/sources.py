@@ -68,6 +68,19 @@ def licences(source: Source) -> dict[str, str]:
     return {source.train if source.kind == "hub" else source.path: source.licence}
 
 
+def revisions(source: Source) -> dict[str, str]:
+    """The commits that the repositories of a source are at now, by the keys of its record that pin them.
+
+    Raises:
+        NervelabError: a repository cannot be reached.
+    """
+    if source.kind != "hub":
+        return {}
+    names = {"revision": source.train, "validation_revision": source.validation}
+    found = {key: hub.commit("dataset", name, getattr(source, key)) for key, name in names.items() if name}
+    return {key: commit for key, commit in found.items() if commit}
+
+
 def _packages(source: PackageSource, seed: int, wheels: Path, dropped: Counter[str]) -> list[Stream]:
     def documents(start: Place) -> Iterator[Document]:
         with ExitStack() as stack:

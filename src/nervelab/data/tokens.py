@@ -64,7 +64,8 @@ def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Pat
     # The Rust side encodes documents side by side; their order, and so the result, is the same as one by one.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     documents = corpus / DOCUMENTS
-    model = _open(tokenizer, documents=documents, wheels=wheels)
+    commits = _revisions(tokenizer)
+    model = _open(tokenizer.model_copy(update=commits), documents=documents, wheels=wheels)
     end = _end_token(model)
     write_text(folder / TOKENIZER, model.to_str(pretty=True) + "\n")
 
@@ -86,8 +87,15 @@ def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Pat
         "unigram_loss": unigram_loss(counts["train"], counts["validation"]),
         "stands_for": source["stands_for"],
         "licences": source["licences"] | _licences(tokenizer),
+        "revisions": commits,
     }
     write_manifest(folder, manifest, [*(f"{split}.bin" for split in SPLITS), TOKENIZER])
+
+
+def _revisions(wanted: Wanted) -> dict[str, str]:
+    """The commit that the repository of a tokenizer is at now, by the key of its record that pins it."""
+    commit = hub.commit("model", wanted.name, wanted.revision) if wanted.kind == "hub" else None
+    return {"revision": commit} if commit else {}
 
 
 def _licences(wanted: Wanted) -> dict[str, str]:

@@ -87,4 +87,5 @@ def test_published_validation_set_comes_first(tmp_path):
         ["text of valid"],
         ["text of train"],
     ]
-    assert licences(source) == {source.train: "various"}
+    assert licences(source) == {source.train: "various", source.validation: "various"}
+    assert licences(source.model_copy(update={"validation": None})) == {source.train: "various"}

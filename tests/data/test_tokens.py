@@ -43,7 +43,7 @@ def published(folder, *, size, end=END_OF_TEXT, **limits):
         tokenizer.enable_padding(length=512)
     folder.mkdir()
     tokenizer.save(str(folder / "tokenizer.json"))
-    return HubTokenizer(kind="hub", name=str(folder), vocabulary=size)
+    return HubTokenizer(kind="hub", licence="CC0", name=str(folder), vocabulary=size)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,7 @@ def test_manifest(corpus, tmp_path):
     assert manifest["bytes_per_token"] == total / sum(map(len, ids.values()))
     assert (manifest["id"], manifest["corpus"], manifest["dtype"]) == ("def", "abc", "uint16")
     assert manifest["vocabulary"] == tokenizer.get_vocab_size() == 300
+    assert TrainedTokenizer.model_validate(manifest["tokenizer"]) == BPE
     assert manifest["end_token"] == tokenizer.token_to_id(END_OF_TEXT)
     assert manifest["stands_for"] == "CodeParrot"
     assert set(manifest["licences"].values()) == {"MIT"}
@@ -174,7 +175,7 @@ def test_the_end_token_of_any_model_in_a_document_is_text(tmp_path, folder_datas
     spelt = [f"{text}</s>more </s> </s>" for text in plain]
     (tmp_path / "published").mkdir()
     tokenizer.save(str(tmp_path / "published" / "tokenizer.json"))
-    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "published"), vocabulary=size)
+    wanted = HubTokenizer(kind="hub", licence="CC0", name=str(tmp_path / "published"), vocabulary=size)
     build_corpus(folder_dataset(plain + spelt), corpus_id="abc", folder=tmp_path / "corpus", wheels=tmp_path)
     _, ids, saved = build(tmp_path / "corpus", tmp_path / "tokens", wanted)
     assert saved.to_str() == tokenizer.to_str()
@@ -212,6 +213,9 @@ def test_published_tokenizer_from_a_folder(corpus, tmp_path, size, dtype):
     words = sum(len(text.split()) for text in texts_of(corpus, "train"))
     assert len(ids["train"]) == words + len(texts_of(corpus, "train"))
     assert ids["train"][-1] == size - 1
+    assert HubTokenizer.model_validate(manifest["tokenizer"]) == wanted
+    assert manifest["licences"][wanted.name] == "CC0"
+    assert set(manifest["licences"].values()) == {"MIT", "CC0"}
 
 
 def test_other_end_of_text_tokens(corpus, tmp_path):
@@ -229,7 +233,7 @@ def test_published_vocabulary_must_match(corpus, tmp_path):
 
 def test_folder_without_tokenizer_is_named(corpus, tmp_path):
     (tmp_path / "empty").mkdir()
-    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "empty"), vocabulary=10)
+    wanted = HubTokenizer(kind="hub", licence="CC0", name=str(tmp_path / "empty"), vocabulary=10)
     with pytest.raises(NervelabError, match=r"empty/tokenizer\.json is missing: give the folder"):
         build(corpus, tmp_path / "tokens", wanted)
 
@@ -238,7 +242,7 @@ def test_folder_without_tokenizer_is_named(corpus, tmp_path):
 def test_what_is_no_tokenizer_is_named(corpus, tmp_path, content):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "tokenizer.json").write_text(content)
-    wanted = HubTokenizer(kind="hub", name=str(tmp_path / "other"), vocabulary=10)
+    wanted = HubTokenizer(kind="hub", licence="CC0", name=str(tmp_path / "other"), vocabulary=10)
     with pytest.raises(NervelabError, match=r"of .*other holds no tokenizer \(.+\): .* tokenizer\.name") as caught:
         build(corpus, tmp_path / "tokens", wanted)
     assert "\n" not in str(caught.value)
@@ -248,7 +252,7 @@ def test_hub_tokenizer_is_read_at_the_commit_that_the_manifest_names(corpus, tmp
     for commit, size in (("first", 100), ("second", 90)):
         (moving_hub.root / "owner" / "name").mkdir(parents=True, exist_ok=True)
         published(moving_hub.root / "owner" / "name" / commit, size=size)
-    wanted = HubTokenizer(kind="hub", name="owner/name", vocabulary=100)
+    wanted = HubTokenizer(kind="hub", licence="CC0", name="owner/name", vocabulary=100)
     manifest, _, tokenizer = build(corpus, tmp_path / "tokens", wanted)
     assert manifest["revisions"] == {"revision": "first"}
     assert tokenizer.get_vocab_size() == 100
@@ -264,7 +268,7 @@ def test_hub_tokenizer_out_of_reach_is_one_sentence(corpus, tmp_path, monkeypatc
 
     monkeypatch.setattr(HfApi, "repo_info", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    wanted = HubTokenizer(kind="hub", name="owner/name", vocabulary=50_257)
+    wanted = HubTokenizer(kind="hub", licence="CC0", name="owner/name", vocabulary=50_257)
     with pytest.raises(NervelabError, match=r"^The hub's model owner/name cannot be read \(offline mode") as caught:
         build(corpus, tmp_path / "tokens", wanted)
     assert "\n" not in str(caught.value)

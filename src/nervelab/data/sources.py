@@ -65,7 +65,8 @@ def licences(source: Source) -> dict[str, str]:
     """The licence of each part of a source."""
     if source.kind == "packages":
         return {f"{package.name}=={package.version}": package.licence for package in source.packages}
-    return {source.train if source.kind == "hub" else source.path: source.licence}
+    names = (source.train, source.validation) if source.kind == "hub" else (source.path,)
+    return {name: source.licence for name in names if name is not None}
 
 
 def revisions(source: Source) -> dict[str, str]:

@@ -79,6 +79,7 @@ def build_tokens(tokenizer: Wanted, *, tokens_id: str, corpus: Path, folder: Pat
     manifest = {
         "id": tokens_id,
         "corpus": source["id"],
+        "tokenizer": tokenizer.model_dump(mode="json"),
         "dtype": dtype.name,
         "vocabulary": tokenizer.vocabulary,
         "end_token": end,
@@ -99,8 +100,10 @@ def _revisions(wanted: Wanted) -> dict[str, str]:
 
 
 def _licences(wanted: Wanted) -> dict[str, str]:
-    if wanted.kind != "packaged-bpe":
+    if wanted.kind == "byte-level-bpe":
         return {}
+    if wanted.kind == "hub":
+        return {wanted.name: wanted.licence}
     return {f"{wanted.package.name}=={wanted.package.version}": wanted.package.licence}
 
 

@@ -133,6 +133,7 @@ class HubTokenizer(Record):
 
     kind: Literal["hub"]
     name: str
+    licence: str
     vocabulary: Positive
     revision: str | None = None
 

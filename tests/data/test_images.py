@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nervelab.data import image_sources
 from nervelab.data import images as images_module
 from nervelab.data.digits import read_digits
 from nervelab.data.folders import verify
@@ -31,12 +32,6 @@ from nervelab.errors import NervelabError
 from nervelab.files import sha256
 from nervelab.study.config import HubImages, ImageDataset
 from small_images import CLASSES, MEMBER, image_dataset, made_up_digits, packaged, pickled
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch):
-    """`datasets` pauses for five seconds at the end of a shuffled stream, for the sake of its threads."""
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
 
 
 def build(dataset: ImageDataset, folder: Path) -> tuple[pl.DataFrame, dict]:
@@ -282,6 +277,23 @@ def test_a_local_copy_of_a_published_data_set(tmp_path: Path, plain: bool):
     assert rows["validation"] < known(test)
     again, _ = build(image_dataset(source, validation_images=15), tmp_path / "again")
     assert again.equals(frame)
+
+
+def test_the_order_of_a_published_data_set_is_the_seeds_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    train, test = coloured(25), coloured(20, start=30)
+    source = published(tmp_path / "copy", train=train, test=test)
+    frame, _ = build(image_dataset(source), tmp_path / "corpus")
+
+    def expected(rows: list[dict], order: np.ndarray) -> list[bytes]:
+        return [np.asarray(rows[number]["img"]).transpose(2, 0, 1).tobytes() for number in order]
+
+    assert frame.filter(split="train")["image"].to_list() == expected(train, shuffled(25, seed=3, part=0))
+    assert frame.filter(split="validation")["image"].to_list() == expected(test, shuffled(20, seed=3, part=1))
+    monkeypatch.setattr(image_sources, "MIXED_AT_ONCE", 10)
+    blocks, _ = build(image_dataset(source), tmp_path / "blocks")
+    sizes = enumerate([10, 10, 5])
+    order = np.concatenate([10 * number + shuffled(size, seed=3, part=2 * number) for number, size in sizes])
+    assert blocks.filter(split="train")["image"].to_list() == expected(train, order)
 
 
 def test_a_repository_is_read_at_the_commit_that_the_manifest_names(tmp_path: Path, moving_hub):

@@ -105,26 +105,17 @@ def texts(
                     dropped["no text"] += 1
 
 
-def rows(
-    name: str,
-    *,
-    split: str,
-    revision: str | None,
-    seed: int,
-    buffer: int,
-) -> Iterator[dict[str, Any]]:
-    """The rows of a split, streamed in an order that `seed` determines.
+def rows(name: str, *, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
+    """The rows of a split, streamed in the order that they are published in.
 
     Args:
-        name, split, revision, seed: as for `texts`.
-        buffer: how many rows are held back to mix the stream.
+        name, split, revision: as for `texts`.
 
     Raises:
         NervelabError: the data set cannot be reached or read, or has no such split.
     """
     with _readable(name, revision):
-        whole = _split(name, _load(name, revision), split, or_the_only_one=False)
-        yield from whole.shuffle(seed=seed, buffer_size=buffer)
+        yield from _split(name, _load(name, revision), split, or_the_only_one=False)
 
 
 def value(row: dict[str, Any], column: str, *, name: str, key: str) -> Any:

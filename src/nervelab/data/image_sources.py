@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     Source = PackagedDigits | HubImages
 
-# Rows held back to mix a stream: all of CIFAR-100, whatever order its classes come in.
-SHUFFLE_BUFFER = 100_000
+# How many images of a stream are held and mixed at once: all of CIFAR-100, whatever order its classes come in.
+MIXED_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,8 @@ def _digits(source: PackagedDigits, seed: int, wheels: Path) -> dict[str, Iterat
 def _hub(source: HubImages, seed: int, _wheels: Path) -> dict[str, Iterator[LabelledImage]]:
     name = source.name
 
-    def images(split: str) -> Iterator[LabelledImage]:
-        stream = hub.rows(name, split=split, revision=source.revision, seed=seed, buffer=SHUFFLE_BUFFER)
-        for row in stream:
+    def published(split: str) -> Iterator[LabelledImage]:
+        for row in hub.rows(name, split=split, revision=source.revision):
             picture = hub.value(row, source.image_column, name=name, key="image_column")
             label = hub.value(row, source.label_column, name=name, key="label_column")
             if not isinstance(label, int):
@@ -103,7 +103,14 @@ def _hub(source: HubImages, seed: int, _wheels: Path) -> dict[str, Iterator[Labe
                 )
             yield LabelledImage(source=f"{name}:{split}", label=label, pixels_HWC=_pixels(picture, source))
 
-    return {"train": images("train"), "validation": images(source.validation_split)}
+    def images(split: str, part: int) -> Iterator[LabelledImage]:
+        stream = published(split)
+        blocks = iter(lambda: list(islice(stream, MIXED_AT_ONCE)), [])
+        for number, block in enumerate(blocks):
+            # A part of its own for every block of either split.
+            yield from (block[index] for index in shuffled(len(block), seed=seed, part=2 * number + part))
+
+    return {"train": images("train", 0), "validation": images(source.validation_split, 1)}
 
 
 def _pixels(picture: Any, source: HubImages) -> np.ndarray:

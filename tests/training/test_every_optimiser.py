@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nervelab import runfiles
+from nervelab.data.batches import TokenStore
 from nervelab.data.images import build_images
 from nervelab.files import write_json
 from nervelab.study.config import RunConfig
@@ -93,6 +94,18 @@ def test_so_it_does_with_every_kind_of_decoder(config: RunConfig, tokens: Path, 
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_so_it_does_in_half_precision(config: RunConfig, tokens: Path, tmp_path: Path, precision: str, name: str):
+    config = varied(config, training={"precision": precision}).model_copy(update={"optimiser": RECORDS[name]})
+    once = run(config, tokens, tmp_path / "once")
+    assert run(config, tokens, tmp_path / "stopped", stops=(0, 7, 12)) == once
+    said = json.loads(once["run.json"])
+    assert said["outcome"] == "finished"
+    losses = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")["eval_loss"].to_list()
+    assert losses[-1] < losses[0]
+
+
 def test_so_it_does_with_documents_measured_by_position(config: RunConfig, tokens: Path, tmp_path: Path):
     # The commonest token ends the documents, so that there are many, most of them shorter than the context.
     manifest = json.loads((tokens / "manifest.json").read_text())
@@ -108,6 +121,13 @@ def test_so_it_does_with_documents_measured_by_position(config: RunConfig, token
     parts = spectra.filter(pl.col("group") != "all").group_by("step", "layer").agg(pl.col("n_tokens").sum())
     assert parts.sort("step", "layer")["n_tokens"].to_list() == whole.to_list()
     assert whole.max() < 256
+    store, training = TokenStore.open(tokens), config.training
+    sizes = {"batch": training.batch, "context": config.model.context, "documents": True}
+    targets = [store.training_batch(seed=config.seed, step=step, **sizes)[1] for step in range(STEPS)]
+    real = [int((each >= 0).sum()) for each in targets]
+    history = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")
+    assert history["tokens"].to_list() == [sum(real[:step]) for step in history["step"]]
+    assert sum(real) < 0.9 * STEPS * training.batch * config.model.context, "nothing was padded"
 
 
 def test_so_it_does_with_images_under_autoaugment_and_cutmix(tmp_path: Path):
@@ -123,6 +143,8 @@ def test_so_it_does_with_images_under_autoaugment_and_cutmix(tmp_path: Path):
     assert (said["eval_accuracy"] * 16) % 1 == 0
     spectra = pl.read_parquet(tmp_path / "once" / "run" / "spectra.parquet")
     assert spectra["n_tokens"].unique().to_list() == [24 * 16]
+    history = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")
+    assert history["tokens"].to_list() == [step * 8 * 16 for step in history["step"]]
 
 
 @pytest.mark.parametrize("name", ["muon", "dion"])

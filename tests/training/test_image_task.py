@@ -59,7 +59,7 @@ def test_what_the_loop_asks_for_first(make):
     task = make()
     assert task.outputs == CLASSES
     assert task.unigram_loss == task.store.unigram_loss
-    assert task.tokens_per_step == 8 * 16
+    assert task.tokens_per_target == 16
     assert task.measured_is_evaluated is False
     assert task.store.id == "abc"
     task.store.verify()

@@ -40,7 +40,7 @@ class ImageTask:
         self.outputs = store.classes
         self.unigram_loss = store.unigram_loss
         self.side = config.model.image // config.model.patch
-        self.tokens_per_step = config.training.batch * self.side**2
+        self.tokens_per_target = self.side**2
         self.autoaugment = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
         self.cutmix = v2.CutMix(alpha=1.0, num_classes=store.classes)
         self.positions = Positions(HALVES, self._halves) if config.measure.by_position else None

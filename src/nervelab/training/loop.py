@@ -53,20 +53,23 @@ class Loop:
     ) -> None:
         self.config, self.model, self.optimiser, self.task, self.device = config, model, optimiser, task, device
         self.accumulation = accumulation
-        self.step = 0
+        self.step = self.tokens = 0
         self.rows = Rows()
         self.clock = Clock()
         self.solvers: set[str] = set()
         self.dtype = PRECISIONS[config.training.precision]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.peaks = [group["lr"] for group in optimiser.param_groups]
-        # Since the last row of the history: the sum of the train losses, their number, the last gradient norm.
-        self.loss_sum, self.loss_count, self.gradient_norm = 0.0, 0, math.nan
+        # Since the last row of the history: the sum of the train losses, and their number.
+        self.loss_sum, self.loss_count = 0.0, 0
+        # Of the last step; None before the first and where it overflowed.
+        self.gradient_norm: float | None = None
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs to go on exactly."""
         return {
             "step": self.step,
+            "tokens": self.tokens,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -80,7 +83,7 @@ class Loop:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
-        self.step = state["step"]
+        self.step, self.tokens = state["step"], state["tokens"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
@@ -132,17 +135,18 @@ class Loop:
             self.scaler.scale(part).backward()
             loss += part.item()
         self.scaler.unscale_(self.optimiser)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip or math.inf)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip or math.inf).item()
         # Under a loss scale an overflow now and then is how the scale is found; at a scale below 1 it is the network's.
         searching = self.scaler.is_enabled() and self.scaler.get_scale() >= 1
-        if not math.isfinite(loss) or not (searching or math.isfinite(norm.item())):
+        if not math.isfinite(loss) or not (searching or math.isfinite(norm)):
             raise Diverged(f"the loss or its gradient is not finite at step {self.step}")
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.loss_sum += loss
         self.loss_count += 1
-        self.gradient_norm = norm.item()
+        self.gradient_norm = norm if math.isfinite(norm) else None
         self.step += 1
+        self.tokens += count * self.task.tokens_per_target
 
     def measure(self) -> None:
         """Record the spectra of every FFN and a row of the history at the current step."""
@@ -195,8 +199,8 @@ class Loop:
             eval_loss=evaluation.loss,
             eval_accuracy=evaluation.accuracy,
             lr=self.optimiser.param_groups[0]["lr"] if self.step else None,
-            gradient_norm=self.gradient_norm if self.step else None,
-            tokens=self.step * self.task.tokens_per_step,
+            gradient_norm=self.gradient_norm,
+            tokens=self.tokens,
         )
         self.loss_sum, self.loss_count = 0.0, 0
 

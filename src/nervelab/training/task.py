@@ -20,14 +20,14 @@ class Task(Protocol):
     Attributes:
         outputs: the size of the model's output: the vocabulary, or the number of classes.
         unigram_loss: nats of held-out targets under the frequencies of the training targets.
-        tokens_per_step: tokens (of images: patches) that one training step sees.
+        tokens_per_target: how many tokens a target stands for: one, or the patches of an image.
         measured_is_evaluated: whether the eval loss of a measured step is that of the forward which is measured.
         positions: which tokens are measured, and in which groups; None for all of them, in one.
     """
 
     outputs: int
     unigram_loss: float
-    tokens_per_step: int
+    tokens_per_target: int
     measured_is_evaluated: bool
     positions: Positions | None
 

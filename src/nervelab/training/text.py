@@ -24,11 +24,12 @@ THIRDS = ("early", "middle", "late")
 class TextTask:
     """Crops of a text, or whole documents, each token's target being the next one (see `nervelab.training.task`)."""
 
+    tokens_per_target = 1
+
     def __init__(self, config: RunConfig, store: TokenStore) -> None:
         self.config, self.store = config, store
         self.outputs = store.vocabulary
         self.unigram_loss = store.unigram_loss
-        self.tokens_per_step = config.training.batch * config.model.context
         self.documents = config.training.windows == "documents"
         self.measured_is_evaluated = config.measure.source == "probe"
         thirds = config.measure.by_position

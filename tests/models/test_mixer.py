@@ -135,6 +135,8 @@ def test_both_ffns_of_every_layer_are_found(square: bool):
     for site in sites:
         ffn = model.get_submodule(site.name)
         assert (site.pre, site.down) == (ffn.up, ffn.down)
+    assert {f"blocks.{layer}.channels" for layer in range(MIXER.layers)} == set(model.channel_ffns())
+    assert all(model.get_submodule(name) is ffn for name, ffn in model.channel_ffns().items())
     assert [site.pre.in_features for site in sites[:2]] == [PATCHES, MIXER.d_model]
     assert [site.pre.out_features for site in sites[:2]] == [
         PATCHES if square else MIXER.token_width,

@@ -122,6 +122,11 @@ def test_divergence_is_told_apart_and_leaves_no_hooks(where: str) -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+def test_no_ffns_are_no_measurement() -> None:
+    with pytest.raises(NervelabError, match="`sites` is empty: pass the FFNs to measure"):
+        measure(Stack(), batches(), sites=[])
+
+
 def test_an_ffn_that_is_not_called_is_named() -> None:
     model = Stack()
     unused = nn.ModuleDict({"used": model, "idle": feed_forward(8, 16, "relu", bias=False)})

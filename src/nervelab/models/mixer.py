@@ -76,6 +76,10 @@ class Mixer(nn.Module):
         x_BPd = self.final_norm(self.blocks(self.patches(images_BCHW)))
         return self.head(x_BPd.mean(dim=1))
 
+    def channel_ffns(self) -> dict[str, FeedForward]:
+        """The FFN of every block that mixes channels, by its dotted name."""
+        return {f"blocks.{number}.channels": block.channels for number, block in enumerate(self.blocks)}
+
     def _initialise(self) -> None:
         std = 1 / math.sqrt(self.patches.map.in_features) / TRUNCATED_STD
         nn.init.trunc_normal_(self.patches.map.weight, std=std, a=-2 * std, b=2 * std)

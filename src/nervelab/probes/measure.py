@@ -29,7 +29,6 @@ class LayerSpectra:
         layer: counts the FFNs from 0.
         name: of the FFN in its model.
         pre, post: the spectra.
-        estimator: its name; that of the one it chose for the post-activation if `auto` was asked for.
         group: the group of positions whose tokens these are, measured by `full`; "all" for all that are measured.
         stated: metrics that the estimator states in place of those of its spectra (extrapolated ones).
         moments_seconds: gathering the moments and forming the covariances, as if no other estimator shared them;
@@ -41,11 +40,15 @@ class LayerSpectra:
     name: str
     pre: Spectrum
     post: Spectrum
-    estimator: str = "full"
     group: str = ALL
     stated: Mapping[str, float] = field(default_factory=dict)
     moments_seconds: float = 0.0
     solve_seconds: float = 0.0
+
+    @property
+    def estimator(self) -> str:
+        """Its name; that of the one it chose for the post-activation if `auto` was asked for."""
+        return self.post.estimator
 
     def metrics(self) -> dict[str, float | int]:
         """All metrics of the FFN, under their column names in spectra.parquet."""
@@ -87,12 +90,15 @@ def measure(
     replaced by another, which the spectrum names.
 
     Raises:
-        NervelabError: no FFN was found, one of them saw fewer than two tokens (or a sample drew fewer, or a group has
-            fewer), no estimator has one of the names, or the labels do not fit the groups or the tokens of an FFN.
+        NervelabError: no FFN was found or given, one of them saw fewer than two tokens (or a sample drew fewer, or a
+            group has fewer), no estimator has one of the names, or the labels do not fit the groups or the tokens of an
+            FFN.
         NonFiniteError: activations or weights are not finite.
     """
     wanted = [parse(name) for name in dict.fromkeys(estimators)]
     sites = find_ffns(model) if sites is None else sites
+    if not sites:
+        raise NervelabError("`sites` is empty: pass the FFNs to measure, or None for all that are found.")
     labels = Labels(positions)
     with evaluating(model):
         gathered = [Gathered(site, wanted, labels, double=double) for site in sites]
@@ -161,9 +167,8 @@ def _by_estimators(
         yield LayerSpectra(
             layer,
             gathered.site.name,
-            pre=pre,
-            post=post,
-            estimator=post.estimator,
+            pre,
+            post,
             stated=stated,
             moments_seconds=gathered.seconds(estimator) + reducing.seconds + own_forming.seconds,
             solve_seconds=solving.seconds,
@@ -180,9 +185,8 @@ def _by_groups(layer: int, gathered: Gathered, factor_kd: Tensor, *, width: int)
         yield LayerSpectra(
             layer,
             gathered.site.name,
-            pre=pre,
-            post=post,
-            estimator=post.estimator,
+            pre,
+            post,
             group=group,
             moments_seconds=forming.seconds,
             solve_seconds=solving.seconds,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
@@ -17,10 +17,11 @@ from nervelab.data.image_store import ImageStore
 from nervelab.data.shuffling import shuffled
 from nervelab.errors import NervelabError
 from nervelab.probes.positions import Positions
-from nervelab.probes.sites import FFNSite, find_ffns
+from nervelab.probes.sites import FFNSite
 from nervelab.training.task import Batch
 
 if TYPE_CHECKING:
+    from nervelab.models.mixer import Mixer
     from nervelab.study.config import RunConfig
 
 HALVES = ("top", "bottom")
@@ -71,9 +72,9 @@ class ImageTask:
         """The whole validation set in micro-batches."""
         return self._chunks(self._validation)
 
-    def sites(self, model: nn.Module) -> Sequence[FFNSite]:
+    def sites(self, model: Mixer) -> Sequence[FFNSite]:
         """The FFN of every block that mixes channels, the one that NerVE measures (App. I)."""
-        return [site for site in find_ffns(model) if site.name.endswith(".channels")]
+        return [FFNSite(name, pre=ffn.up, down=ffn.down) for name, ffn in model.channel_ffns().items()]
 
     def loss_sum(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Summed over the images. Shapes: (batch, classes), and (batch) or (batch, classes)."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import get_args
 
 import pytest
 import torch
+from pydantic import ValidationError
 from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
 from nervelab.models.mixer import Mixer, build
+from nervelab.models.norms import NORMS
 from nervelab.probes.sites import find_ffns
+from nervelab.study.config import MixerModel
+from nervelab.study.config.models import Norm
 from small_images import CLASSES, MIXER
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
@@ -121,6 +126,22 @@ def test_rms_norm_follows_its_formula():
             torch.testing.assert_close(norm(x), expected)
     layernorm = small()
     assert sum(p.numel() for p in layernorm.parameters()) - sum(p.numel() for p in model.parameters()) == 5 * 24
+
+
+def test_layer_norm_follows_its_formula():
+    model = perturbed(small())
+    for norm in (model.blocks[0].token_norm, model.blocks[1].channel_norm, model.final_norm):
+        x = torch.randn(2, PATCHES, MIXER.d_model) * 1e-3
+        with torch.no_grad():
+            centred = x - x.mean(-1, keepdim=True)
+            normed = centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + 1e-6)
+            torch.testing.assert_close(norm(x), normed * norm.weight + norm.bias)
+
+
+def test_every_kind_of_norm_that_may_be_asked_for_is_there_and_a_mixers_have_weights():
+    assert set(NORMS) == set(get_args(Norm))
+    with pytest.raises(ValidationError, match="'layernorm' or 'rmsnorm'"):
+        MixerModel.model_validate(MIXER.model_dump() | {"norm": "weightless-rmsnorm"})
 
 
 @pytest.mark.parametrize("square", [False, True])

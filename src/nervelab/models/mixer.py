@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from nervelab.models.ffn import FeedForward
+from nervelab.models.norms import EPS, NORMS
 
 if TYPE_CHECKING:
     from nervelab.study.config import MixerModel
 
 CHANNELS = 3
-EPS = 1e-6
-NORMS: dict[str, type[nn.Module]] = {"layernorm": nn.LayerNorm, "rmsnorm": nn.RMSNorm}
 # The standard deviation of N(0, 1) truncated at two of its own.
 TRUNCATED_STD = 0.87962566103423978
 

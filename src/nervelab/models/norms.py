@@ -8,13 +8,14 @@ from functools import partial
 import torch
 from torch import nn
 
-RMS_EPS = 1e-6
-"""As in LLaMA."""
+EPS = 1e-6
+"""Of RMSNorm as in LLaMA, of either norm as in timm's Mixer; GPT-2's LayerNorm has torch's own, 1e-5."""
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+# Each takes the width, and `eps` where it is another than the usual one.
+NORMS: dict[str, Callable[..., nn.Module]] = {
     "layernorm": nn.LayerNorm,
-    "rmsnorm": partial(nn.RMSNorm, eps=RMS_EPS),
-    "weightless-rmsnorm": partial(nn.RMSNorm, eps=RMS_EPS, elementwise_affine=False),
+    "rmsnorm": partial(nn.RMSNorm, eps=EPS),
+    "weightless-rmsnorm": partial(nn.RMSNorm, eps=EPS, elementwise_affine=False),
 }
 
 

@@ -6,7 +6,8 @@ from pydantic import Field, Strict, model_validator
 
 from nervelab.study.config.record import Positive, Record, Share
 
-Norm = Literal["layernorm", "rmsnorm", "weightless-rmsnorm"]
+WeightedNorm = Literal["layernorm", "rmsnorm"]
+Norm = Literal[WeightedNorm, "weightless-rmsnorm"]
 
 
 class DecoderModel(Record):
@@ -68,7 +69,7 @@ class MixerModel(Record):
     width_multiple: Positive
     token_activation: Literal["gelu", "relu"]
     activation: Literal["gelu", "relu"]
-    norm: Literal["layernorm", "rmsnorm"]
+    norm: WeightedNorm
 
     @model_validator(mode="after")
     def _patches_tile_the_image(self) -> "MixerModel":

@@ -10,12 +10,18 @@ from torch import nn
 
 from nervelab.optim.dion import Dion, rank
 
-SETTINGS = {"lr": 0.1, "mu": 0.95, "rank_fraction": 0.5, "weight_decay": 0.2, "eps": 1e-8, "seed": 3}
+SETTINGS = {"lr": 0.1, "mu": 0.95, "rank_fraction": 0.5, "weight_decay": 0.2, "eps": 1e-8}
 SHAPES = [(12, 5), (5, 12), (8, 8), (1, 6), (6, 1)]
 
 
 def matrix(m: int, n: int, seed: int = 0) -> nn.Parameter:
     return nn.Parameter(torch.randn(m, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)))
+
+
+def dion(*parameters: nn.Parameter, seed: int = 3, **changes: float) -> Dion:
+    """Its right factors drawn after `seed`."""
+    torch.manual_seed(seed)
+    return Dion(parameters, **SETTINGS | changes)
 
 
 def algorithm_1(x: np.ndarray, q: np.ndarray, gradients: list[np.ndarray], settings: dict) -> list[np.ndarray]:
@@ -51,7 +57,7 @@ def gram_schmidt(columns: np.ndarray) -> np.ndarray:
 def test_steps_are_those_of_the_algorithm(shape: tuple[int, int], rank_fraction: float):
     settings = SETTINGS | {"rank_fraction": rank_fraction}
     weights = matrix(*shape)
-    optimiser = Dion([weights], **settings)
+    optimiser = dion(weights, **settings)
     random = np.random.default_rng(1)
     gradients = [random.normal(size=shape) for _ in range(6)]
     right = optimiser.state[weights]["right"].numpy().copy()
@@ -66,7 +72,7 @@ def test_in_float32_a_step_is_the_same_but_for_rounding():
     exact = matrix(24, 16)
     rounded = nn.Parameter(exact.detach().float())
     for weights in (exact, rounded):
-        optimiser = Dion([weights], **SETTINGS)
+        optimiser = dion(weights)
         weights.grad = torch.from_numpy(np.random.default_rng(1).normal(size=(24, 16))).to(weights.dtype)
         optimiser.step()
     torch.testing.assert_close(rounded.detach().double(), exact.detach(), rtol=0, atol=1e-5)
@@ -77,7 +83,7 @@ def test_at_full_rank_and_converged_the_direction_is_the_polar_factor(shape: tup
     """With the right singular vectors as right factor, one power iteration is exact, and so is the normalisation."""
     weights = matrix(*shape)
     before = weights.detach().clone()
-    optimiser = Dion([weights], **SETTINGS | {"rank_fraction": 1.0, "weight_decay": 0.0, "eps": 1e-300})
+    optimiser = dion(weights, rank_fraction=1.0, weight_decay=0.0, eps=1e-300)
     gradient = matrix(*shape, seed=5).detach()
     optimiser.state[weights]["right"] = torch.linalg.svd(gradient, full_matrices=False).Vh.T.contiguous()
     weights.grad = gradient
@@ -93,7 +99,7 @@ def test_the_power_iteration_goes_on_over_the_steps_until_it_reaches_the_polar_f
     left, right = (scipy.linalg.qr(random.normal(size=(size, 4)), mode="economic")[0] for size in (9, 6))
     gradient = left @ np.diag([8.0, 4.0, 2.0, 1.0]) @ right.T
     weights = matrix(9, 6)
-    optimiser = Dion([weights], **SETTINGS | {"rank_fraction": 4 / 6, "weight_decay": 0.0})
+    optimiser = dion(weights, rank_fraction=4 / 6, weight_decay=0.0)
     off = []
     for _ in range(30):
         before = weights.detach().clone()
@@ -107,7 +113,7 @@ def test_the_power_iteration_goes_on_over_the_steps_until_it_reaches_the_polar_f
 
 def test_the_columns_of_the_right_factor_have_unit_norm():
     weights = matrix(12, 7)
-    optimiser = Dion([weights], **SETTINGS)
+    optimiser = dion(weights)
     weights.grad = 1e6 * matrix(12, 7, seed=1).detach()
     optimiser.step()
     norms = optimiser.state[weights]["right"].norm(dim=0)
@@ -116,7 +122,7 @@ def test_the_columns_of_the_right_factor_have_unit_norm():
 
 def test_what_the_low_rank_missed_stays_in_the_momentum_undiminished():
     weights = matrix(10, 8)
-    optimiser = Dion([weights], **SETTINGS | {"rank_fraction": 0.25})
+    optimiser = dion(weights, rank_fraction=0.25)
     gradient = matrix(10, 8, seed=1).detach()
     right = optimiser.state[weights]["right"].clone()
     weights.grad = gradient
@@ -131,7 +137,7 @@ def test_what_the_low_rank_missed_stays_in_the_momentum_undiminished():
 def test_without_a_gradient_nothing_moves_but_by_decay_and_training_goes_on():
     weights = matrix(6, 4)
     before = weights.detach().clone()
-    optimiser = Dion([weights], **SETTINGS)
+    optimiser = dion(weights)
     optimiser.step()
     assert torch.equal(weights.detach(), before)
     weights.grad = torch.zeros(6, 4, dtype=torch.float64)
@@ -157,20 +163,22 @@ def test_the_fraction_is_the_one_that_is_written(fraction: float, side: int, exp
     assert rank(side, side + 1, fraction) == expected
 
 
-def test_the_right_factors_depend_on_the_seed_and_not_on_torchs_generator():
-    def factors(seed: int) -> list[torch.Tensor]:
-        parameters = [matrix(6, 4), matrix(4, 6)]
-        optimiser = Dion(parameters, **SETTINGS | {"seed": seed})
+def test_the_right_factors_come_from_torchs_generator_on_the_cpu():
+    """As the weights of a model do, so that two seeds of a run begin with two sets of factors."""
+
+    def factors(seed: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+        parameters = [nn.Parameter(torch.ones(shape, dtype=dtype, device="cpu")) for shape in ((6, 4), (4, 6))]
+        optimiser = dion(*parameters, seed=seed)
         return [optimiser.state[each]["right"] for each in parameters]
 
-    torch.manual_seed(0)
-    untouched = torch.get_rng_state()
-    once = factors(3)
-    assert torch.equal(torch.get_rng_state(), untouched)
-    torch.manual_seed(1)
-    again, other = factors(3), factors(4)
+    once, again, other = factors(3), factors(3), factors(4)
     assert all(map(torch.equal, once, again))
     assert not any(map(torch.equal, once, other))
+    torch.manual_seed(3)
+    by_hand = [torch.randn(4, 2), torch.randn(6, 2)]
+    assert all(map(torch.equal, by_hand, factors(3, torch.float32)))
+    with torch.device("meta"):  # whatever the default device is
+        assert all(map(torch.equal, factors(3), once))
 
 
 def test_a_tensor_that_is_no_matrix_is_refused():

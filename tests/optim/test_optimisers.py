@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nervelab.models.decoder import build as build_decoder
+from nervelab.optim.dion import Dion
 from nervelab.optim.joint import Joint
 from nervelab.study.components import OPTIMISERS
 from optimiser_records import RECORDS
@@ -54,7 +55,7 @@ def torch_adam(roles: dict) -> list[torch.optim.Optimizer]:
         {"params": roles["matrix"], "weight_decay": 0.1},
         {"params": roles["vector"] + roles["embedding"] + roles["head"], "weight_decay": 0.0},
     ]
-    return [torch.optim.Adam(groups, lr=0.01, betas=(0.9, 0.95), eps=1e-8, fused=True)]
+    return [torch.optim.Adam(groups, lr=0.01, betas=(0.8, 0.95), eps=1e-6, fused=True)]
 
 
 def torch_sgd(roles: dict) -> list[torch.optim.Optimizer]:
@@ -67,17 +68,21 @@ def torch_sgd(roles: dict) -> list[torch.optim.Optimizer]:
 
 def torch_adafactor(roles: dict) -> list[torch.optim.Optimizer]:
     spared = roles["vector"] + roles["embedding"] + roles["head"]
+    settings = {"lr": 0.05, "beta2_decay": -0.7, "eps": (1e-4, 2e-3), "d": 1.1}
     return [
-        torch.optim.Adafactor(roles["matrix"], lr=0.05, weight_decay=0.1),
-        torch.optim.Adafactor(spared, lr=0.05),
+        torch.optim.Adafactor(roles["matrix"], weight_decay=0.1, **settings),
+        torch.optim.Adafactor(spared, **settings),
     ]
 
 
 def torch_muon(roles: dict) -> list[torch.optim.Optimizer]:
-    return [
-        torch.optim.Muon(roles["matrix"], lr=0.02, weight_decay=0.1, nesterov=False, adjust_lr_fn="spectral_unclamped"),
-        *torch_rest(roles),
-    ]
+    settings = {"momentum": 0.9, "nesterov": False, "ns_steps": 4, "adjust_lr_fn": "spectral_unclamped"}
+    return [torch.optim.Muon(roles["matrix"], lr=0.02, weight_decay=0.1, **settings), *torch_rest(roles)]
+
+
+def dion(roles: dict) -> list[torch.optim.Optimizer]:
+    settings = {"lr": 0.02, "mu": 0.9, "rank_fraction": 0.4, "eps": 1e-7, "weight_decay": 0.3}
+    return [Dion(roles["matrix"], **settings), *torch_rest(roles)]
 
 
 def torch_rest(roles: dict) -> list[torch.optim.Optimizer]:
@@ -90,12 +95,14 @@ def torch_rest(roles: dict) -> list[torch.optim.Optimizer]:
 
 @pytest.mark.parametrize(
     ("name", "oracle"),
-    [("adam", torch_adam), ("sgd", torch_sgd), ("adafactor", torch_adafactor), ("muon", torch_muon)],
+    [("adam", torch_adam), ("sgd", torch_sgd), ("adafactor", torch_adafactor), ("muon", torch_muon), ("dion", dion)],
 )
-def test_training_is_that_of_torchs_own_over_groups_told_by_name(model: nn.Module, name: str, oracle: Callable):
+def test_training_is_that_of_the_class_over_groups_told_by_name(model: nn.Module, name: str, oracle: Callable):
     other = copy.deepcopy(model)
     before = copy.deepcopy(model)
+    torch.manual_seed(1)  # of which Dion draws its factors
     train(model, [build(name, model)])
+    torch.manual_seed(1)
     train(other, oracle(by_name(other)))
     for (tensor, found), wanted, old in zip(
         model.named_parameters(), other.parameters(), before.parameters(), strict=True
@@ -184,11 +191,13 @@ def test_two_parts_may_not_share_a_parameter():
         Joint(torch.optim.SGD([weight], lr=0.1), torch.optim.SGD([weight], lr=0.1))
 
 
-@pytest.mark.parametrize("name", ["sgd", "muon", "dion"])
+@pytest.mark.parametrize("name", RECORDS)
 def test_under_a_gradient_scaler_the_step_is_the_same_and_an_overflow_skips_it(model: nn.Module, name: str):
     """The factors are powers of two, so that scaling and unscaling are exact."""
     plain = copy.deepcopy(model)
+    torch.manual_seed(1)
     train(plain, [build(name, plain)], steps=1)
+    torch.manual_seed(1)
     optimiser, scaler = build(name, model), torch.amp.GradScaler("cpu", init_scale=2.0**10)
     ids = torch.randint(VOCABULARY, (4, 16), generator=torch.Generator().manual_seed(0))
     loss = nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from nervelab.optim.groups import parameters_by_role
-from nervelab.optim.joint import Joint, adamw_for_the_rest
+from nervelab.optim.joint import over_matrices
 
 if TYPE_CHECKING:
     from nervelab.study.config import Dion as Settings
@@ -34,6 +34,9 @@ class Dion(torch.optim.Optimizer):
     all shapes. The authors' code transposes a wide matrix first, which makes the factor of its longer side the
     orthonormal one; the algorithm does not, and neither does this.
 
+    The initial right factors come from torch's global generator, which a run's seed has seeded before its model was
+    initialised; they are drawn on the CPU, so that they do not depend on the device.
+
     Raises:
         ValueError: a parameter is not a matrix.
     """
@@ -47,16 +50,13 @@ class Dion(torch.optim.Optimizer):
         rank_fraction: float,
         weight_decay: float,
         eps: float,
-        seed: int,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "mu": mu, "weight_decay": weight_decay, "eps": eps})
-        # One generator of its own, on the CPU: the factors depend on the seed, the order and the shapes alone.
-        generator = torch.Generator().manual_seed(seed)
         for parameter in (each for group in self.param_groups for each in group["params"]):
             if parameter.ndim != 2:
                 raise ValueError(f"Dion trains matrices only, but was given a tensor of shape {tuple(parameter.shape)}")
             m, n = parameter.shape
-            right_nr = torch.randn(n, rank(m, n, rank_fraction), generator=generator)
+            right_nr = torch.randn(n, rank(m, n, rank_fraction), device="cpu")
             self.state[parameter] = {"momentum": torch.zeros_like(parameter), "right": right_nr.to(parameter)}
 
     @torch.no_grad()
@@ -88,13 +88,12 @@ def rank(m: int, n: int, fraction: float) -> int:
 
 def build(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """Dion over the hidden matrices, and AdamW, as in `settings.rest`, over embeddings, head and vectors."""
-    dion = Dion(
-        parameters_by_role(model)["matrix"],
+    dion = partial(
+        Dion,
         lr=settings.lr,
         mu=settings.mu,
         rank_fraction=settings.rank_fraction,
         weight_decay=settings.weight_decay,
         eps=settings.eps,
-        seed=settings.seed,
     )
-    return Joint(dion, adamw_for_the_rest(settings.rest, model))
+    return over_matrices(model, dion, rest=settings.rest)

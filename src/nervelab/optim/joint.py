@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,11 +45,15 @@ class Joint(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def adamw_for_the_rest(settings: AdamW, model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW over all parameters but the hidden matrices, with weight decay on the roles that the settings name."""
-    matrices = set(parameters_by_role(model)["matrix"])
+def over_matrices(
+    model: nn.Module, own: Callable[[list[nn.Parameter]], torch.optim.Optimizer], *, rest: AdamW
+) -> Joint:
+    """The optimiser that `own` makes for the hidden matrices, and AdamW over embeddings, head and vectors."""
+    matrices = parameters_by_role(model)["matrix"]
+    taken = set(matrices)
     groups = [
-        group | {"params": [each for each in group["params"] if each not in matrices]}
-        for group in decay_groups(model, settings.decay, settings.weight_decay)
+        group | {"params": [each for each in group["params"] if each not in taken]}
+        for group in decay_groups(model, rest.decay, rest.weight_decay)
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)
+    adamw = torch.optim.AdamW(groups, lr=rest.lr, betas=tuple(rest.betas), eps=rest.eps, fused=True)
+    return Joint(own(matrices), adamw)

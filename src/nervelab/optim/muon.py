@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from nervelab.optim.groups import parameters_by_role
-from nervelab.optim.joint import Joint, adamw_for_the_rest
+from nervelab.optim.joint import over_matrices
 
 if TYPE_CHECKING:
     from nervelab.study.config import Muon
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def build(settings: Muon, model: nn.Module) -> torch.optim.Optimizer:
     """Muon over the hidden matrices, and AdamW, as in `settings.rest`, over embeddings, head and vectors."""
-    muon = torch.optim.Muon(
-        parameters_by_role(model)["matrix"],
+    muon = partial(
+        torch.optim.Muon,
         lr=settings.lr,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
@@ -25,4 +25,4 @@ def build(settings: Muon, model: nn.Module) -> torch.optim.Optimizer:
         weight_decay=settings.weight_decay,
         adjust_lr_fn=settings.adjust_lr_fn,
     )
-    return Joint(muon, adamw_for_the_rest(settings.rest, model))
+    return over_matrices(model, muon, rest=settings.rest)

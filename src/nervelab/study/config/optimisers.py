@@ -97,14 +97,14 @@ class Muon(_OverMatrices):
 class Dion(_OverMatrices):
     """Dion (Ahn et al. 2025): momentum `mu`, updates of `rank_fraction` of the full rank.
 
-    `eps` is added to the norms that columns are divided by; `seed` draws the initial right factors.
+    `eps` is added to the norms that columns are divided by. The initial right factors are drawn after the model's
+    weights, from the run's seed.
     """
 
     name: Literal["dion"]
     mu: Momentum
     rank_fraction: Annotated[float, Field(gt=0, le=1)]
     eps: Epsilon
-    seed: Annotated[int, Field(ge=0)]
 
 
 Optimiser = Annotated[AdamW | Adam | SGD | Adafactor | Muon | Dion, Field(discriminator="name")]

@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from nervelab.errors import NervelabError
-from nervelab.files import write_bytes, write_json
+from nervelab.files import write_json, write_with
 from nervelab.training.preemption import Stopped, StopRequest
 
 SAVING_SHARE = 1 / 50
@@ -41,9 +42,10 @@ class Checkpoints:
         """
         if not self.path.exists():
             return None
-        stored = self.path.read_bytes()
-        content = stored[DIGEST_SIZE:]
-        if hashlib.sha256(content).digest() != stored[:DIGEST_SIZE]:
+        # Unbuffered, for what lies in a buffer already would be joined to the rest in a copy of both.
+        with self.path.open("rb", buffering=0) as file:
+            digest, content = file.read(DIGEST_SIZE), file.read()
+        if hashlib.sha256(content).digest() != digest:
             raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.")
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
@@ -57,8 +59,7 @@ class Checkpoints:
         # Serialised first: torch reports a full disk as an error of its own.
         content = io.BytesIO()
         torch.save(state, content)
-        stored = content.getvalue()
-        write_bytes(self.path, hashlib.sha256(stored).digest() + stored)
+        write_with(self.path, partial(_fill, content=content.getbuffer()))
         self._saved = time.monotonic()
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 
@@ -67,6 +68,12 @@ class Checkpoints:
         if time.monotonic() - self._told >= 0.5:
             write_json(self.progress, {"step": step, "steps": total})
             self._told = time.monotonic()
+
+
+def _fill(path: Path, content: memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(hashlib.sha256(content).digest())
+        file.write(content)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 
 from nervelab.listing import parameter_count
 from nervelab.study.runs import Project, Run, load_project
+from nervelab.training.schedule import measuring_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,12 +117,68 @@ def test_sizes_and_budgets_at_paper_scale(paper: Project, base: str, millions: f
         assert training.steps * training.batch * run.config.model.context == pytest.approx(tokens, rel=0.02)
 
 
+HIDDEN = ("matrix",)
+MUON = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.01, "adjust_lr_fn": "spectral_unclamped"}
+DION = {"lr": 0.02, "mu": 0.95, "rank_fraction": 0.5, "weight_decay": 0.01}
+DIONS = {"warmup": 0, "decay": "linear", "decay_share": 0.2, "final_lr": 0, "clip": None, "batch": 1024}
+LLAMA = {"name": "adam", "betas": (0.9, 0.999), "weight_decay": 0}
+LLAMAS = {"decay": "cosine", "final_lr": 0.1, "clip": None, "batch": 512, "precision": "bfloat16"}
+MIXERS = {"warmup": 5 * 390, "decay": "cosine", "final_lr": 0, "batch": 128}
+
+
+@pytest.mark.parametrize(
+    ("base", "optimiser", "training"),
+    [
+        (
+            "gpt2-codeparrot",
+            {"name": "adamw", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.1, "decay": (*HIDDEN, "embedding")},
+            {"warmup": 2050, "decay": "linear", "final_lr": 0, "clip": 1, "batch": 512, "precision": "float16"},
+        ),
+        (
+            "gpt2-openwebtext",
+            {"name": "adamw", "lr": 15e-4, "betas": (0.9, 0.95), "weight_decay": 0.1},
+            {"warmup": 2000, "decay": "cosine", "final_lr": 0, "clip": 1, "batch": 512},
+        ),
+        *(
+            (base, {"name": name, **settings}, DIONS)
+            for base in ("gpt2-160m-fineweb", "gpt2-160m-fineweb-long", "gpt2-350m-fineweb")
+            for name, settings in (("adamw", {"decay": HIDDEN, "weight_decay": 0.01}), ("muon", MUON), ("dion", DION))
+        ),
+        ("llama-71m", {**LLAMA, "lr": 1e-3}, {**LLAMAS, "warmup": 1000}),
+        ("llama-130m", {**LLAMA, "lr": 1e-3}, {**LLAMAS, "warmup": 2000}),
+        ("llama-250m", {**LLAMA, "lr": 1e-3}, {**LLAMAS, "warmup": 2000}),
+        ("llama-1.3b", {**LLAMA, "lr": 5e-4}, {**LLAMAS, "warmup": 2000}),
+        ("mixer-cifar100", {"name": "adam", "lr": 1e-3, "weight_decay": 5e-5}, MIXERS),
+        ("mixer-cifar100", {"name": "sgd", "lr": 5e-2, "momentum": 0.9, "weight_decay": 1e-4}, MIXERS),
+    ],
+    ids=lambda value: value.get("name") if isinstance(value, dict) else value,
+)
+def test_hyper_parameters_are_those_the_paper_prints_or_its_sources(
+    paper: Project, base: str, optimiser: dict, training: dict
+):
+    """What neither the paper nor the code that it follows says is not in the table; warm-up is in steps."""
+    configs = [run.config for run in paper.runs if run.settings["base"] == base]
+    configs = [config for config in configs if config.optimiser.name == optimiser["name"]]
+    assert configs
+    for config in configs:
+        assert config.optimiser.model_dump().items() >= optimiser.items()
+        chosen = config.training.model_dump() | {"warmup": round(config.training.warmup * config.training.steps)}
+        assert chosen.items() >= training.items()
+        if "rest" in config.optimiser.model_dump():
+            assert (config.optimiser.rest.weight_decay, config.optimiser.rest.decay) == (0, ())
+        steps = measuring_steps(config.measure, config.training.steps)
+        if base == "mixer-cifar100":
+            assert steps == tuple(390 * epoch for epoch in (1, 10, 20, 40, 80, 120))
+        else:
+            assert steps == (*range(200, config.training.steps, 200), config.training.steps)
+
+
 def test_mixln_makes_a_quarter_of_the_layers_postln(paper: Project):
     mixed = [run.config.model for run in paper.runs if run.settings.get("model.placement") == "mixln"]
     assert {model.layers * model.mixln_post_share for model in mixed} == {3, 6}
 
 
-def test_every_text_run_measures_windows_of_as_many_positions():
+def test_every_text_run_of_the_laptop_measures_as_many_tokens():
     laptop = load_project(ROOT / "params.yaml", "laptop")
     assert {run.config.measure.tokens for run in laptop.runs if run.config.model.family == "decoder"} == {4096}
 

@@ -90,6 +90,15 @@ def test_hyperspherical_weights_have_rows_of_norm_one_and_the_direction_of_what_
         )
 
 
+def test_a_row_of_zeros_has_no_direction_and_stays_zero():
+    linear = nn.Linear(3, 2)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[0.0, 0.0, 0.0], [3.0, 0.0, 4.0]]))
+    GEOMETRIES["hyperspherical"](linear)
+    linear.weight.sum().backward()
+    torch.testing.assert_close(linear.weight.detach(), torch.tensor([[0.0, 0.0, 0.0], [0.6, 0.0, 0.8]]))
+
+
 def test_hyperspherical_weights_begin_in_the_direction_of_free_ones():
     for free, held in zip(maps(small(), "gelu"), maps(small(ffn_weights="hyperspherical"), "gelu"), strict=True):
         assert torch.equal(held.parametrizations.weight.original, free.weight)

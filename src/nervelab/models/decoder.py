@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Block(nn.Sequential):
-    """Attention and FFN, each in its residual branch."""
+    """Attention and FFN, each in its residual branch. Shapes: (batch, tokens, d_model) in and out."""
 
     def __init__(self, settings: DecoderModel, placement: str) -> None:
         d_model, norm = settings.d_model, NORMS[settings.norm]

@@ -13,7 +13,10 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 
 class UnitRows(nn.Module):
-    """Each row divided by its norm: the weight vector of an output unit is a point of the unit sphere."""
+    """Each row divided by its norm: the weight vector of an output unit is a point of the unit sphere.
+
+    A row of zeros has no direction and stays zero.
+    """
 
     def forward(self, weight_Dd: torch.Tensor) -> torch.Tensor:
         """Shapes: (outputs, inputs) in and out."""
@@ -35,6 +38,7 @@ GEOMETRIES: dict[str, Callable[[nn.Linear], object]] = {
     # Divided by an estimate of the largest singular value (Miyato et al. 2018): a power iteration over training, whose
     # vectors are buffers, one step of it in each forward in training mode and none in eval mode.
     "spectral-norm": partial(spectral_norm, n_power_iterations=1),
+    # Every output unit's weight vector on the unit sphere (Liu et al. 2017, deep hyperspherical learning).
     "hyperspherical": _hyperspherical,
 }
 

@@ -15,9 +15,8 @@ class Execution:
 
     A batch is trained on in `accumulation` parts, whose gradients are summed: less memory, the same numbers but for
     rounding, with dropout other masks, and under a spectral norm a power iteration for each part; environment.json
-    records it. On the CPU one thread is bitwise
-    reproducible; more are not. A checkpoint is due after `checkpoint_seconds`, or later where saving takes longer than
-    a fiftieth of the time since the last one.
+    records it. On the CPU one thread is bitwise reproducible; more are not. A checkpoint is due after
+    `checkpoint_seconds`, or later where saving takes longer than a fiftieth of the time since the last one.
     """
 
     plan: Path

@@ -76,12 +76,12 @@ def torch_adafactor(roles: dict) -> list[torch.optim.Optimizer]:
 
 
 def torch_muon(roles: dict) -> list[torch.optim.Optimizer]:
-    settings = {"momentum": 0.9, "nesterov": False, "ns_steps": 4, "adjust_lr_fn": "spectral_unclamped"}
+    settings = {"momentum": 0.95, "nesterov": False, "ns_steps": 4, "adjust_lr_fn": "spectral_unclamped"}
     return [torch.optim.Muon(roles["matrix"], lr=0.02, weight_decay=0.1, **settings), *torch_rest(roles)]
 
 
 def dion(roles: dict) -> list[torch.optim.Optimizer]:
-    settings = {"lr": 0.02, "mu": 0.9, "rank_fraction": 0.4, "eps": 1e-7, "weight_decay": 0.3}
+    settings = {"lr": 0.02, "mu": 0.95, "rank_fraction": 0.5, "eps": 1e-7, "weight_decay": 0.1}
     return [Dion(roles["matrix"], **settings), *torch_rest(roles)]
 
 

@@ -214,3 +214,12 @@ def test_under_a_gradient_scaler_the_step_is_the_same_and_an_overflow_skips_it(m
     scaler.update()
     assert all(map(torch.equal, before.values(), model.state_dict().values()))
     assert scaler.get_scale() == 2.0**9
+
+
+def test_dion_has_the_settings_it_is_built_with(model: nn.Module):
+    changes = {"lr": 0.03, "mu": 0.8, "rank_fraction": 0.25, "eps": 1e-6, "weight_decay": 0.4}
+    record = RECORDS["dion"].model_copy(update=changes)
+    dion, _ = importlib.import_module(OPTIMISERS["dion"]).build(record, model).parts
+    (group,) = dion.param_groups
+    assert {name: group[name] for name in changes if name != "rank_fraction"}.items() <= changes.items()
+    assert {dion.state[each]["right"].shape[1] for each in group["params"]} == {SMALL.d_model // 4}

@@ -53,6 +53,11 @@ class View:
         if self.live:
             self.live.stop()
 
+    @property
+    def left(self) -> int:
+        """How many trainings had not ended when it last looked."""
+        return len(self.steps) - len(self.before.finished)
+
     def update(self) -> None:
         """Look again and show what changed."""
         now = self.look()

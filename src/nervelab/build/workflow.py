@@ -1,6 +1,7 @@
 """Running Snakemake on a target, or DVC on its stages."""
 
 import itertools
+import math
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from nervelab.errors import NervelabError
 from nervelab.study.targets import Targets
 
 LOG = Path("logs/snakemake.log")
+SECONDS_BETWEEN_VIEWS = 1.0
 
 
 def build(target: str, scale: str | None, only: str | None, console: Console) -> None:
@@ -34,6 +36,7 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
         command = [sys.executable, "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("w") as log, View(console, targets) as view:
+            command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
             status = _run(command, log, environment(scale, only), lock, view)
         said = LOG.read_text(errors="replace")
     if status != 0:
@@ -71,6 +74,15 @@ def environment(scale: str | None = None, only: str | None = None) -> dict[str, 
     return {**os.environ, **named, "PATH": path}
 
 
+def _timespan(left: int) -> int:
+    """The seconds after which Snakemake looks for jobs anew, for each job that has ended: see the default profile.
+
+    A multiple of the trainings that are left, so that it costs as little in a large study as in a small one; its exit
+    waits for as long, which a large study does not feel.
+    """
+    return min(max(3, left // 10), 15)
+
+
 def _run(command: list[str], log: IO[str], environment: dict[str, str], lock: int, view: View) -> int:
     """Run Snakemake, showing progress, and return its exit status.
 
@@ -83,8 +95,11 @@ def _run(command: list[str], log: IO[str], environment: dict[str, str], lock: in
         command, stdout=log, stderr=subprocess.STDOUT, env=environment, pass_fds=[lock], start_new_session=True
     )
     handed_on: set[int] = set()
+    viewed = -math.inf
     while process.poll() is None:
-        view.update()
+        if time.monotonic() - viewed >= SECONDS_BETWEEN_VIEWS:
+            view.update()
+            viewed = time.monotonic()
         if asked:
             _hand_on(asked[-1], process.pid, handed_on)
         time.sleep(0.25)

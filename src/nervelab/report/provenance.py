@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from nervelab import runfiles
+from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, sha256, write_json
 
@@ -55,11 +55,11 @@ def _trained_in(folder: Path) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any]:
+    """The commit, and whether anything but what is rendered has changed since."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
-        )
+        status = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{layout.RESULTS}"]
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
         return {"commit": None, "changed": None}
     return {"commit": commit.stdout.strip(), "changed": bool(changed.stdout.strip())}

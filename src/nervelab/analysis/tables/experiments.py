@@ -134,9 +134,9 @@ TABLE_13 = _table(
     within=("base", "activation"),
     note=(
         "Squared ReLU, RMSNorm without weights, QK-norm, RoPE and an untied head, as in the code that the paper "
-        "follows. At laptop scale rates are the best of `make ONLY=tune` for 160M, by the final eval loss of seed 0, "
-        "also at twice the context and for 350M; at paper scale they are the paper's, and AdamW's, which it does not "
-        f"print, is still to be swept. {_NO_SIZES}"
+        "follows. At laptop scale rates are the best of `make ONLY=tune`, by the final eval loss of seed 0: AdamW's at "
+        "each size, Muon's and Dion's at 160M. At paper scale they are those of that code, and AdamW's, which is not "
+        f"printed, is still to be swept. {_NO_SIZES}"
     ),
 )
 EXPERIMENTS = (

@@ -184,7 +184,7 @@ def test_metrics_by_position_are_read_group_by_group(core, settings):
     mean = (1.0 + 1.5 * (layers - 1)) / layers
     assert table["ratio"].to_list()[:2] == [None, None]
     assert (table["ratio"][2], table["ratio_low"][2], table["ratio_high"][2]) == pytest.approx((mean, 1.0, 1.5))
-    assert BY_POSITION.remark(table).endswith(f": PreLN GELU {mean:.2f} (1.00 to 1.50).")
+    assert BY_POSITION.remark(table).endswith(f": {mean:.2f} (1.00 to 1.50) in “PreLN GELU”.")
 
 
 def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):

@@ -110,7 +110,7 @@ def _ranks(gather, settings, *losses, by=0.02):
 def test_losses_within_seed_noise_share_a_rank(gather, settings):
     frame, ranks, remark = _ranks(gather, settings, 3.40, 3.38, 3.50)
     assert ranks == [1, 1, 3]
-    assert remark == "Of the paper's 3 pairwise orders: 2 found here, 1 level within noise, 0 inverted."
+    assert remark == "The paper orders 3 pairs: 2 found here, 1 level within noise, 0 inverted."
     gelu = frame.to_dicts()[0]
     assert (gelu["worse_than"], gelu["level_with"], gelu["better_than"]) == ("", "PreLN ReLU", "norm-free ReLU")
 
@@ -132,8 +132,8 @@ def test_an_inverted_order_is_named(gather, settings):
     _, ranks, remark = _ranks(gather, settings, 3.60, 3.38, 3.50)
     assert ranks == [3, 1, 2]
     assert remark.endswith(
-        "1 found here, 0 level within noise, 2 inverted: PreLN ReLU better than PreLN GELU; "
-        "norm-free ReLU better than PreLN GELU."
+        "1 found here, 0 level within noise, 2 inverted (here PreLN ReLU better than PreLN GELU; "
+        "norm-free ReLU better than PreLN GELU)."
     )
 
 

@@ -33,7 +33,7 @@ def by_errors(settings: Analysis) -> Difference:
     """By the share of images that one run of each gets wrong, with the interval of a difference of two binomials.
 
     All models see the same images, so the interval is wider than it need be; it knows nothing of seeds. Where the
-    number of images is not among the settings of the data, there is no interval and every difference counts.
+    number of images is not among the settings of the data, nothing is known of the difference: any order is open.
     """
 
     def difference(runs: Sequence[Run], others: Sequence[Run]) -> Estimate:
@@ -41,7 +41,7 @@ def by_errors(settings: Analysis) -> Difference:
         images = runs[0].config["dataset"].get("validation_images")
         value = shares[0] - shares[1]
         if images is None:
-            return Estimate(value)
+            return Estimate(value, -math.inf, math.inf)
         deviation = math.sqrt(sum(share * (1 - share) for share in shares) / images)
         half = float(norm.ppf((1 + settings.confidence) / 2)) * deviation
         return Estimate(value, value - half, value + half)
@@ -90,9 +90,10 @@ def _of_the_paper(pairs: dict[str, list[str]]) -> str:
     total = sum(map(len, pairs.values()))
     if not total:
         return ""
-    inverted = f": {'; '.join(pairs['worse_than'])}" if pairs["worse_than"] else ""
+    inverted = f" (here {'; '.join(pairs['worse_than'])})" if pairs["worse_than"] else ""
+    orders = "The paper orders one pair" if total == 1 else f"The paper orders {total} pairs"
     return (
-        f"Of the paper's {_counted(total, 'pairwise order')}: {len(pairs['better_than'])} found here, "
+        f"{orders}: {len(pairs['better_than'])} found here, "
         f"{len(pairs['level_with'])} level within noise, {len(pairs['worse_than'])} inverted{inverted}."
     )
 
@@ -103,8 +104,5 @@ def _of_others(pairs: dict[str, list[str]]) -> str:
         return ""
     apart = [*pairs["better_than"], *pairs["worse_than"]]
     words = f"; {'; '.join(apart)}" if apart else ""
-    return f"Of {_counted(total, 'pair')} without numbers in the paper: {len(pairs['level_with'])} level{words}."
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    others = "one pair" if total == 1 else f"{total} pairs"
+    return f"Of {others} of which it does not print both numbers: {len(pairs['level_with'])} level{words}."

@@ -21,7 +21,7 @@ from nervelab.errors import NervelabError
 from nervelab.study.targets import Targets
 
 LOG = Path("logs/snakemake.log")
-SECONDS_BETWEEN_VIEWS = 1.0
+_SECONDS_BETWEEN_VIEWS = 1.0
 
 
 def build(target: str, scale: str | None, only: str | None, console: Console) -> None:
@@ -77,8 +77,8 @@ def environment(scale: str | None = None, only: str | None = None) -> dict[str, 
 def _timespan(left: int) -> int:
     """The seconds after which Snakemake looks for jobs anew, for each job that has ended: see the default profile.
 
-    A multiple of the trainings that are left, so that it costs as little in a large study as in a small one; its exit
-    waits for as long, which a large study does not feel.
+    A tenth of the trainings that are left, but 3 to 15: so it costs as little in a large study as in a small one. Its
+    exit waits for as long, which a large study does not feel.
     """
     return min(max(3, left // 10), 15)
 
@@ -97,7 +97,7 @@ def _run(command: list[str], log: IO[str], environment: dict[str, str], lock: in
     handed_on: set[int] = set()
     viewed = -math.inf
     while process.poll() is None:
-        if time.monotonic() - viewed >= SECONDS_BETWEEN_VIEWS:
+        if time.monotonic() - viewed >= _SECONDS_BETWEEN_VIEWS:
             view.update()
             viewed = time.monotonic()
         if asked:

@@ -82,7 +82,7 @@ def choices(configs: list[Config]) -> list[str]:
     return [
         *(sentence for holds, sentence in _SAID if any(map(holds, configs))),
         "Spectra are measured in a separate forward pass in eval mode and float32, all layers from the same tokens: "
-        + " and ".join(sorted({_source(config["measure"]) for config in configs}))
+        + "; ".join(sorted({_source(config["measure"]) for config in configs}))
         + ".",
         "The pre-activation spectrum is computed without approximation through a d × d problem: a linear map of d "
         "inputs has at most d nonzero eigenvalues, and the other D − d are exact zeros.",

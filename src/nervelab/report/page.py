@@ -67,7 +67,12 @@ def context(
         "findings": findings,
         "counts": Counter(finding["verdict"] for finding in findings),
         "sections": _sections(findings),
-        "decided": _in_order(section for finding in FINDINGS for section in finding.section.split(", ")),
+        "decided": _in_order(
+            section
+            for finding in findings
+            if finding["verdict"] != "not run"
+            for section in finding["section"].split(", ")
+        ),
         "undecided": _in_order(
             section for table in TABLES if tables[table.id]["finished"] for section in table.undecided
         ),

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.models import run_named
 from nervelab.analysis.noise import Noise, half_width, pooled_noise, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import Column, Table
@@ -34,7 +35,7 @@ def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     quantities = all_quantities(aggregates)
     rows = [
         {key: run.row[key] for key in _IDENTITY if key in run.row}
-        | {"off_base": ";".join(run.row["off_base"])}
+        | {"model": run_named(run.row)}
         | {quantity.id: quantity.of(run, settings) for quantity in quantities}
         for run in aggregates.all_runs()
     ]
@@ -105,9 +106,9 @@ QUANTITIES_BY_RUN = Table(
     id="quantities",
     title="What runs are compared by, run by run",
     caption=(
-        "One row a run, one column a quantity (their names are those of the table of seed noise); empty for a "
-        "failed run; adafactor is torch's, not Hugging Face's; off_base names other settings in which a run differs "
-        "from its study's base. Every interval by seed noise is made of this table and that of seed noise."
+        "One row a run, one column a quantity (their names are those of the table of seed noise; eval_accuracy is a "
+        "Mixer's); empty for a failed run. Runs of one `model` differ in their seed alone. adafactor is torch's, not "
+        "Hugging Face's. Every interval by seed noise is made of this table and that of seed noise."
     ),
     columns=(),
     build=_quantities,

@@ -67,8 +67,9 @@ _LEVEL = {
         "the table Seed noise), also for those of one seed."
     ),
     "accuracy": (
-        "Two models are level if the {confidence} interval of their difference holds 0 that follows from the number of "
-        "held-out images; one seed each, so what a seed does comes on top of it."
+        "Two models are level if 0 lies in the {confidence} interval of their difference as that of two independent "
+        "shares of the held-out images (wider than need be, as the images are the same); one seed each, so what a seed "
+        "does comes on top of it."
     ),
 }
 
@@ -118,7 +119,7 @@ def _table(
     )
 
 
-_NO_SIZES = "Siblings keep the proportions of the paper's models, not their sizes: compare within a size only."
+_NO_SIZES = "Siblings keep the order of the paper's sizes, not the sizes or their ratios: compare within a size only."
 
 TABLE_12 = _table(
     "table-12-mixer",
@@ -134,9 +135,9 @@ TABLE_13 = _table(
     within=("base", "activation"),
     note=(
         "Squared ReLU, RMSNorm without weights, QK-norm, RoPE and an untied head, as in the code that the paper "
-        "follows. At laptop scale rates are the best of `make ONLY=tune`, by the final eval loss of seed 0: AdamW's at "
-        "each size, Muon's and Dion's at 160M. At paper scale they are those of that code, and AdamW's, which is not "
-        f"printed, is still to be swept. {_NO_SIZES}"
+        "follows. At laptop scale rates are the best of `make ONLY=tune`, by the final eval loss of seed 0: AdamW's "
+        "at each size, Muon's and Dion's at 160M, with the rest's never varied. At paper scale they are those of that "
+        f"code, and AdamW's, which is not printed, is still to be swept. {_NO_SIZES}"
     ),
 )
 EXPERIMENTS = (
@@ -156,7 +157,7 @@ EXPERIMENTS = (
     _table(
         "llama",
         "Appendix C: LLaMA at four sizes, by the placement of the norm",
-        sections=("C.2",),
+        sections=("C.1 (LLaMA)", "C.2"),
         within=("base",),
         note=_NO_SIZES,
     ),

@@ -46,12 +46,15 @@ def _against_the_first(last: pl.DataFrame) -> pl.DataFrame:
 
 def _remark(frame: pl.DataFrame) -> str:
     """How far the last group of each model is from its first."""
-    last = frame.filter(pl.col("ratio").is_not_null()).group_by("model", maintain_order=True).last()
+    finished = frame.filter(pl.col("ratio").is_not_null(), state="finished")
+    last = finished.group_by("model", maintain_order=True).last()
     said = (
-        f"{row['model']} {row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f}) in “{row['model']}”"
         for row in last.to_dicts()
     )
-    return f"PR_post of the last group over the first, mean of the layers (least to largest): {'; '.join(said)}."
+    if last.is_empty():
+        return ""
+    return f"PR_post of the last group over the first, mean of the layers (least to largest): {', '.join(said)}."
 
 
 def _without_own_axis(off_base: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ def test_the_projects_own_params_are_valid():
     [
         ("scale: laptop", "scale: desktop", r"scale: .*'smoke', 'laptop' or 'paper'.*'desktop'"),
         (
-            "        steps: 400",
+            "        steps: 280",
             "        stepz: 200",
             r"training\.(steps: this key is missing|stepz: this key is not known)",
         ),
@@ -74,7 +74,7 @@ def test_the_projects_own_params_are_valid():
             "&small-rest {name: adam",
             r"smoke\.optimisers\.muon\.rest\.name: .*'adamw'.*'adam'",
         ),
-        ("steps: 400", "steps: '200'", r"training\.steps: .*valid integer.*'200'.*without quotes"),
+        ("steps: 280", "steps: '200'", r"training\.steps: .*valid integer.*'200'.*without quotes"),
         ("batch: 8", "batch: 0", r"training\.batch: .*greater than 0.* 0"),
         ("decay: cosine", "decay: no", r"training\.decay: .*False.*quotes"),
         (

@@ -36,11 +36,15 @@ def seed_noise(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -
     None where none of them finished on two seeds or more.
     """
     alike = aggregates.replicates(**{key: BASELINE[key] for key in ("base", "optimiser")})
-    return pooled_noise(alike, quantity, settings)
+    return _pooled(alike, quantity, settings)
 
 
-def pooled_noise(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:
-    """The spread of a quantity, pooled over models, each given by its runs; None where none finished on two seeds."""
+def seed_noise_everywhere(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
+    """As `seed_noise`, pooled over the models of every base and optimiser."""
+    return _pooled(aggregates.replicates(), quantity, settings)
+
+
+def _pooled(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:
     groups = [_values(runs, quantity, settings) for runs in models]
     groups = [values for values in groups if len(values) > 1]
     if not groups:

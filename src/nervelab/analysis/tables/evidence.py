@@ -8,7 +8,7 @@ import polars as pl
 
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.models import run_named
-from nervelab.analysis.noise import Noise, half_width, pooled_noise, seed_noise
+from nervelab.analysis.noise import Noise, half_width, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.study.decisions import Analysis
@@ -54,7 +54,7 @@ def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         _noise_row(quantity, seed_noise(aggregates, quantity, settings), settings)
         for quantity in all_quantities(aggregates)
     ]
-    everywhere = _noise_row(EVAL_LOSS, pooled_noise(aggregates.replicates(), EVAL_LOSS, settings), settings)
+    everywhere = _noise_row(EVAL_LOSS, seed_noise_everywhere(aggregates, EVAL_LOSS, settings), settings)
     rows.append(
         everywhere | {"quantity": "eval_loss_everywhere", "name": f"{EVAL_LOSS.name}, every base and optimiser"}
     )

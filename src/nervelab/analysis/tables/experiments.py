@@ -10,7 +10,7 @@ import polars as pl
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.models import outcome
-from nervelab.analysis.noise import pooled_noise
+from nervelab.analysis.noise import seed_noise_everywhere
 from nervelab.analysis.orders import COLUMNS, Difference, agreement, by_errors, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS, final
 from nervelab.analysis.tables.table import METRIC_COLUMNS, Column, Table
@@ -87,7 +87,7 @@ def _table(
     def build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         models = [aggregates.find_seeds(**printed["settings"]) for printed in paper.rows(id)]
         rows = [_row(runs, printed, quality) for runs, printed in zip(models, paper.rows(id), strict=True)]
-        noise = pooled_noise(aggregates.replicates(), EVAL_LOSS, settings)
+        noise = seed_noise_everywhere(aggregates, EVAL_LOSS, settings)
         difference = by_loss(noise, settings) if quality == "perplexity" else by_errors(settings)
         order = _compared(rows, models, within, difference)
         return pl.DataFrame([row | order.get(row["model"], {}) for row in rows], schema=_SCHEMA)

@@ -15,10 +15,10 @@ Word = Literal["supported", "contradicted", "inconclusive", "not run"]
 Holds = Literal["yes", "no", "open", ""]
 
 VERDICTS = (
-    "A finding is a list of effects, each with an interval and with the range in which the claim wants it. An "
-    "effect is as claimed if its whole interval lies in that range, otherwise than claimed if no part of the "
-    "interval does, and open if only a part does or if its interval is not known; a number that is exact is its own "
-    "interval. Supported: every effect is as claimed. Contradicted: at least one is otherwise than claimed. Inconclusive: "
+    "A finding is a list of effects, each with an interval and with the range in which the claim wants it. An effect "
+    "is as claimed if its whole interval lies in that range, otherwise than claimed if no part of the interval does, "
+    "and open if only a part does or if its interval is not known; a number that is exact is its own interval. "
+    "Supported: every effect is as claimed. Contradicted: at least one is otherwise than claimed. Inconclusive: "
     "neither, or a run that is needed failed. Not run: this scale does not train a run that is needed. Effects of "
     "which nothing is claimed are shown for comparison. Intervals are not corrected for the number of effects: of "
     "twenty at the 95 % level one may miss its true value."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from nervelab import layout, runfiles
+from nervelab import datafiles, runfiles
 from nervelab.study.targets import Targets
 
 min_version("9.0")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nervelab.errors import NervelabError
+from nervelab.errors import NervelabError, damaged, missing
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
@@ -62,9 +62,9 @@ def read_json(path: Path, remedy: str) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise NervelabError(f"{path} is missing: {remedy}") from error
+        raise missing(path, remedy) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise NervelabError(f"{path} is damaged (not JSON): {remedy}") from error
+        raise damaged(path, "not JSON", remedy) from error
 
 
 def canonical_json(content: Any) -> str:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, TOKENIZER
-
 PARAMS = Path("params.yaml")
 CORPORA = Path("data/corpora")
 TOKENS = Path("data/tokens")
@@ -13,9 +11,6 @@ CHECKPOINTS = Path(".checkpoints")
 RUNS = Path("runs")
 AGGREGATES = Path("aggregates")
 RESULTS = Path("results")
-
-CORPUS_FILES = (DOCUMENTS, MANIFEST)
-TOKENS_FILES = (*(f"{split}.bin" for split in SPLITS), TOKENIZER, MANIFEST)
 
 
 def run_folder(scale: str, name: str) -> Path:

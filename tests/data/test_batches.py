@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nervelab.data.batches import TokenStore
-from nervelab.data.folders import SPLITS, write_manifest
+from nervelab.data.folders import write_manifest
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 
 TOKENS = {"train": 1000, "validation": 300, "test": 0}

@@ -10,7 +10,8 @@ from torch.nn import functional
 from nervelab.data import documents
 from nervelab.data.batches import PADDING, TokenStore
 from nervelab.data.documents import Documents
-from nervelab.data.folders import SPLITS, write_manifest
+from nervelab.data.folders import write_manifest
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 
 END = 9

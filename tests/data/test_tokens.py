@@ -13,9 +13,10 @@ from made_up_texts import make_texts
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from nervelab.data.corpus import build_corpus, split_of
-from nervelab.data.folders import SPLITS, verify
+from nervelab.data.folders import verify
 from nervelab.data.tokens import END_OF_TEXT, build_tokens
 from nervelab.data.unigram import unigram_loss
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 from nervelab.study.config import HubTokenizer, TrainedTokenizer
 

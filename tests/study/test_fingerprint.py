@@ -79,6 +79,34 @@ def test_a_docstring_a_comment_and_formatting_cost_nothing(package: Path):
     assert fingerprint(ENTRIES, package) == before
 
 
+def test_what_only_a_type_checker_reads_costs_nothing(package: Path):
+    """So that the records of the configuration can move without a training."""
+    before = fingerprint(ENTRIES, package)
+    block = "\nif TYPE_CHECKING:\n    from nervelab.study.config import AdamW\n"
+    edit(
+        package / "optim" / "adamw.py",
+        "from nervelab.study.config import AdamW",
+        "from nervelab.elsewhere import AdamW",
+    )
+    assert fingerprint(ENTRIES, package) == before
+    edit(package / "optim" / "adamw.py", block.replace("study.config", "elsewhere"), "")
+    edit(package / "optim" / "adamw.py", "from typing import TYPE_CHECKING\n", "")
+    assert fingerprint(ENTRIES, package) == before
+
+
+def test_what_runs_where_no_type_checker_does_counts(package: Path):
+    """The other branch of `if TYPE_CHECKING` runs: it counts, and so do the modules that it imports."""
+    path = package / "optim" / "adamw.py"
+    text = path.read_text()
+    path.write_text(text + "\nif typing.TYPE_CHECKING:\n    A = 1\nelse:\n    from nervelab.optim import dion\n")
+    one = fingerprint(ENTRIES, package)
+    assert "nervelab.optim.dion" in closure(ENTRIES, package)
+    path.write_text(path.read_text().replace("A = 1", "A = 2"))
+    assert fingerprint(ENTRIES, package) == one
+    path.write_text(path.read_text().replace("import dion", "import muon"))
+    assert fingerprint(ENTRIES, package) != one
+
+
 @pytest.mark.parametrize("module", ["models/decoder.py", "training/loop.py", "spectra/metrics.py", "files.py"])
 def test_a_change_of_code_in_the_closure_changes_it(package: Path, module: str):
     before = fingerprint(ENTRIES, package)

@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.runs import ESTIMATOR_SECONDS, TIMING, RunFolder, open_run
+from nervelab import runfiles
+from nervelab.analysis.runs import RunFolder, open_run
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_with
 
@@ -57,7 +58,7 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
         raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
     folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
     gathered = {"runs.parquet": _runs(folders, listing["scale"])}
-    for file in ("spectra.parquet", "history.parquet", TIMING, ESTIMATOR_SECONDS):
+    for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
         gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
     for file, table in gathered.items():
         write_with(out_dir / file, table.write_parquet)

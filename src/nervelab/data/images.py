@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nervelab.data.folders import DOCUMENTS, MANIFEST, SPLITS, write_manifest
+from nervelab.data.folders import write_manifest
 from nervelab.data.image_sources import LabelledImage, licences, open_source, revisions
 from nervelab.data.unigram import unigram_loss
+from nervelab.datafiles import DOCUMENTS, MANIFEST, SPLITS
 from nervelab.errors import NervelabError
 from nervelab.files import write_with
 

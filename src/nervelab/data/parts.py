@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nervelab.data.folders import SPLITS
 from nervelab.data.order import START, Place
+from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json, write_with
 

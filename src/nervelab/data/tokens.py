@@ -16,17 +16,10 @@ from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from nervelab.data import hub
-from nervelab.data.folders import (
-    DOCUMENTS,
-    MANIFEST,
-    SPLITS,
-    TOKENIZER,
-    read_manifest,
-    verify,
-    write_manifest,
-)
+from nervelab.data.folders import read_manifest, verify, write_manifest
 from nervelab.data.unigram import unigram_loss
 from nervelab.data.wheels import fetch
+from nervelab.datafiles import DOCUMENTS, MANIFEST, SPLITS, TOKENIZER
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_text, write_with
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
-from nervelab.errors import NervelabError
+from nervelab.errors import damaged
 from nervelab.files import read_json, sha256, write_json
 
 PACKAGES = ("torch", "numpy", "scipy", "polars", "arch", "matplotlib", "seaborn", "tokenizers", "snakemake", "dvc")
@@ -48,9 +48,9 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
 def _trained_in(folder: Path) -> dict[str, Any]:
     remedy = "delete it and run make again."
     recorded = read_json(folder / runfiles.RUN_JSON, remedy)
-    environment = read_json(folder / "environment.json", remedy)
+    environment = read_json(folder / runfiles.ENVIRONMENT, remedy)
     if not isinstance(environment, dict) or not {"device", "torch"} <= environment.keys():
-        raise NervelabError(f"{folder / 'environment.json'} is damaged: {remedy}")
+        raise damaged(folder / runfiles.ENVIRONMENT, "it lacks an entry", remedy)
     return {"id": recorded["id"], "fingerprint": recorded["fingerprint"], "environment": environment}
 
 

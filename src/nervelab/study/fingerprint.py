@@ -55,7 +55,8 @@ def closure(entries: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
 def fingerprint(entries: Iterable[str], root: Path = ROOT) -> str:
     """The sha256 of the canonical syntax trees of the import closure of `entries`.
 
-    Comments, docstrings and formatting do not change it, and neither does the version of Python. The other files of a
+    Comments, docstrings, formatting and what only a type checker reads do not change it, and neither does the version of
+    Python. The other files of a
     package in the closure (templates, tables) are hashed as they are.
     """
     total = hashlib.sha256()
@@ -79,7 +80,7 @@ def package_data(folder: Path) -> Iterator[Path]:
 
 def _imports(path: Path, module: str) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in _running_code(_parse(path, path.stat().st_mtime_ns)):
+    for node in ast.walk(_parse(path, path.stat().st_mtime_ns)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
         elif isinstance(node, ast.ImportFrom):
@@ -92,18 +93,28 @@ def _imports(path: Path, module: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _running_code(tree: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _running_code(child)
+class _RunningCode(ast.NodeTransformer):
+    """Leaves out what only a type checker reads: the bodies of `if TYPE_CHECKING`, and the import of that name."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        names = (
+            getattr(node.test, "id", None),
+            getattr(node.test, "attr", None),
+        )  # TYPE_CHECKING, typing.TYPE_CHECKING
+        return node.orelse if "TYPE_CHECKING" in names else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        if node.module == "typing":
+            node.names = [alias for alias in node.names if alias.name != "TYPE_CHECKING"]
+        return node if node.names else None
 
 
 @cache
 def _parse(path: Path, _stamp: int) -> ast.Module:
+    """The syntax tree of what runs in a module."""
     try:
-        return ast.parse(path.read_text())
+        return _RunningCode().visit(ast.parse(path.read_text()))
     except SyntaxError as error:
         raise NervelabError(f"{path} is not valid Python (line {error.lineno}): mend it first.") from error
 

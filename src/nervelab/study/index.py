@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import runfiles
-from nervelab.data.folders import MANIFEST
+from nervelab.datafiles import MANIFEST
 from nervelab.files import read_json, sha256, write_json
 from nervelab.study.runs import Corpus, Project, Run, Tokens
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
-from nervelab.data.folders import MANIFEST
-from nervelab.errors import NervelabError
+from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
+from nervelab.errors import NervelabError, damaged
 from nervelab.files import read_json
 from nervelab.study.fingerprint import fingerprint
 from nervelab.study.index import described
@@ -97,12 +97,12 @@ class Targets:
     @property
     def corpus_files(self) -> list[str]:
         """Every file of every wanted corpus."""
-        return [str(layout.CORPORA / id / file) for id in self.project.corpora for file in layout.CORPUS_FILES]
+        return [str(layout.CORPORA / id / file) for id in self.project.corpora for file in CORPUS_FILES]
 
     @property
     def tokens_files(self) -> list[str]:
         """Every file of every wanted tokenised corpus."""
-        return [str(layout.TOKENS / id / file) for id in self.project.tokens for file in layout.TOKENS_FILES]
+        return [str(layout.TOKENS / id / file) for id in self.project.tokens for file in TOKENS_FILES]
 
     @property
     def data_files(self) -> list[str]:
@@ -114,7 +114,7 @@ class Targets:
 
     def needed_to_tokenise(self, wildcards: Any) -> list[str]:
         """What has to be there before a corpus is tokenised: its manifest."""
-        if _complete(layout.TOKENS / wildcards.id, layout.TOKENS_FILES):
+        if _complete(layout.TOKENS / wildcards.id, TOKENS_FILES):
             return []
         tokens = self.project.tokens.get(wildcards.id)
         if tokens is None:
@@ -194,7 +194,7 @@ def _complete(folder: Path, files: Iterable[str]) -> bool:
 def _sizes(recorded: Path) -> dict[str, int]:
     content = read_json(recorded, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("bytes"), dict):
-        raise NervelabError(f"{recorded} is damaged (it does not say how long its files are): {REMEDY}")
+        raise damaged(recorded, "it does not say how long its files are", REMEDY)
     return content["bytes"]
 
 
@@ -205,4 +205,4 @@ def _refuse_wrong_size(path: Path, expected: int | None) -> None:
     size = path.stat().st_size
     if size == 0 or (expected is not None and size != expected):
         should = "it is empty" if expected is None else f"{size} bytes instead of {expected}"
-        raise NervelabError(f"{path} is damaged ({should}): {REMEDY}")
+        raise damaged(path, should, REMEDY)

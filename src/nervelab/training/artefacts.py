@@ -90,8 +90,8 @@ def write_run(
         content = io.BytesIO()  # serialised first: Polars reports a full disk as an error of its own
         rows.frame(table).write_parquet(content)
         write_bytes(out / f"{table}.parquet", content.getvalue())
-    write_bytes(out / "model.safetensors", save({name: each.contiguous().cpu() for name, each in weights.items()}))
-    write_json(out / "environment.json", environment)
+    write_bytes(out / runfiles.WEIGHTS, save({name: each.contiguous().cpu() for name, each in weights.items()}))
+    write_json(out / runfiles.ENVIRONMENT, environment)
     files = {name: sha256(out / name) for name in runfiles.RUN_RESULTS}
     sizes = {name: (out / name).stat().st_size for name in runfiles.RUN_RESULTS}
     write_json(out / runfiles.RUN_JSON, {**summary, "files": files, "bytes": sizes})

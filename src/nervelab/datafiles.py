@@ -1,0 +1,9 @@
+"""The files of corpora and tokens. Apart from `layout`, because who writes them imports it: a change here changes them."""
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "manifest.json"  # written last: a folder that has it is complete
+DOCUMENTS = "documents.parquet"
+TOKENIZER = "tokenizer.json"
+
+CORPUS_FILES = (DOCUMENTS, MANIFEST)
+TOKENS_FILES = (*(f"{split}.bin" for split in SPLITS), TOKENIZER, MANIFEST)

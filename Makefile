@@ -9,13 +9,17 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test test-paper-scale lint bench lock clean-env
+.PHONY: all test test-all test-paper-scale lint bench lock clean-env
 
 all: $(VENV)/.study
 	@$(RUN)/nervelab build $(if $(SCALE),--scale $(SCALE)) $(if $(ONLY),--only $(ONLY))
 
 test: $(VENV)/.dev
 	@$(RUN)/python -m pytest -n 2 --dist loadgroup
+
+# Also the tests marked slow: whole builds, kills, long sequences. Under an hour and a half on two cores.
+test-all: $(VENV)/.dev
+	@$(RUN)/python -m pytest -n 2 --dist loadgroup -m 'not paper_scale'
 
 # Two steps and two measurements of every model of the paper up to 350M parameters, on the CPU: half an hour, 12 GB.
 test-paper-scale: $(VENV)/.dev

@@ -97,31 +97,40 @@ CHAT = {"suffix": "a", "reader": "chitchat"}
 
 
 @pytest.mark.parametrize(
-    ("content", "reading", "said"),
+    ("make", "reading", "said"),
     [
-        (b"{", JSON, "Expecting property name"),
-        (b"\xff", JSON, "invalid start byte"),
-        (b"3", JSON, "neither a list nor a mapping"),
-        (b'{"k": {"u": "x"}}', JSON, "k has no str under the key 't'"),
-        (b'[{"t": "x"}, {"t": 1}]', JSON, "1 has no str under the key 't'"),
-        (b"[[]]", JSON, "0 has no str under the key 't'"),
-        (b"no zip", CSV, "not a zip file"),
-        (zipped(b="u\nx\n"), CSV, r"b\.csv/1 has no str under the key 't'"),
-        (zipped(b="u,t\nx\n"), CSV, r"b\.csv/1 has no str under the key 't'"),
-        (zipped(b=b"t\n\xff\n"), CSV, "invalid start byte"),
-        (b"no gzip", DOCUMENTATION, "Not a gzipped file"),
-        (gzipped({"shapes": {}})[:-9], DOCUMENTATION, "ended before"),
-        (gzipped([]), DOCUMENTATION, "no 'shapes'"),
-        (b"[]", CHAT, "no mapping"),
-        (b'{"k": {}}', CHAT, "k has no list under the key 'messages'"),
-        (b'{"k": {"messages": [[{"tekst": "x"}]]}}', CHAT, "k has no str under the key 'text'"),
-        (b'{"k": {"messages": [1]}}', CHAT, "not iterable"),
+        pytest.param(lambda: b"{", JSON, "Expecting property name", id="json cut short"),
+        pytest.param(lambda: b"\xff", JSON, "invalid start byte", id="json not in utf-8"),
+        pytest.param(lambda: b"3", JSON, "neither a list nor a mapping", id="json of a number"),
+        pytest.param(lambda: b'{"k": {"u": "x"}}', JSON, "k has no str under the key 't'", id="json without the key"),
+        pytest.param(lambda: b'[{"t": "x"}, {"t": 1}]', JSON, "1 has no str under the key 't'", id="json of no text"),
+        pytest.param(lambda: b"[[]]", JSON, "0 has no str under the key 't'", id="json of lists"),
+        pytest.param(lambda: b"no zip", CSV, "not a zip file", id="csv in no zip"),
+        pytest.param(
+            lambda: zipped(b="u\nx\n"), CSV, r"b\.csv/1 has no str under the key 't'", id="csv without the key"
+        ),
+        pytest.param(
+            lambda: zipped(b="u,t\nx\n"), CSV, r"b\.csv/1 has no str under the key 't'", id="csv of a short row"
+        ),
+        pytest.param(lambda: zipped(b=b"t\n\xff\n"), CSV, "invalid start byte", id="csv not in utf-8"),
+        pytest.param(lambda: b"no gzip", DOCUMENTATION, "Not a gzipped file", id="documentation in no gzip"),
+        pytest.param(lambda: gzipped({"shapes": {}})[:-9], DOCUMENTATION, "ended before", id="documentation cut short"),
+        pytest.param(lambda: gzipped([]), DOCUMENTATION, "no 'shapes'", id="documentation without shapes"),
+        pytest.param(lambda: b"[]", CHAT, "no mapping", id="chats in a list"),
+        pytest.param(lambda: b'{"k": {}}', CHAT, "k has no list under the key 'messages'", id="chat without messages"),
+        pytest.param(
+            lambda: b'{"k": {"messages": [[{"tekst": "x"}]]}}',
+            CHAT,
+            "k has no str under the key 'text'",
+            id="chat of no text",
+        ),
+        pytest.param(lambda: b'{"k": {"messages": [1]}}', CHAT, "not iterable", id="chat of numbers"),
     ],
 )
-def test_unexpected_content_is_one_sentence(read, content, reading, said):
+def test_unexpected_content_is_one_sentence(read, make, reading, said):
     message = rf"^tiny/a of tiny==1\.0 is not what the reader {reading['reader']} reads \(.*{said}.*\): mend reader"
     with pytest.raises(NervelabError, match=message) as caught:
-        read("a", content, **reading)
+        read("a", make(), **reading)
     assert "\n" not in str(caught.value)
 
 

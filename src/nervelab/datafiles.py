@@ -1,4 +1,4 @@
-"""The files of corpora and tokens. Apart from `layout`, because who writes them imports it: a change here changes them."""
+"""The files of corpora and tokens. Apart from `layout`: a change here changes what writes them."""
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"  # written last: a folder that has it is complete

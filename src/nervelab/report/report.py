@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.fidelity import fidelity
 from nervelab.analysis.outputs import drop_others
-from nervelab.analysis.runs import ESTIMATOR_SECONDS, TIMING, read_table
+from nervelab.analysis.runs import read_table
 from nervelab.analysis.words import facts, filled
 from nervelab.files import read_json, write_text
 from nervelab.report.figures.figure import svg
@@ -18,6 +18,7 @@ from nervelab.report.format import in_markdown
 from nervelab.report.inline import inline
 from nervelab.report.page import context
 from nervelab.report.timings import environment, logging_step, shown_logging_step, timings
+from nervelab.runfiles import ESTIMATORS, TIMING
 from nervelab.study.decisions import Analysis
 
 TIMINGS = "timings/table-10-seconds.csv"
@@ -59,7 +60,7 @@ def render(
     )
     timing = read_table(aggregates_dir / TIMING)
     content["timings"] = timings(timing)
-    seconds = logging_step(read_table(aggregates_dir / ESTIMATOR_SECONDS), timing, fidelity(aggregates))
+    seconds = logging_step(read_table(aggregates_dir / ESTIMATORS), timing, fidelity(aggregates))
     content["logging_step"] = shown_logging_step(seconds)
     write_text(results_dir / TIMINGS, seconds.write_csv())
     content["environment"] = environment(read_json(provenance, _REMEDY)) if provenance else []

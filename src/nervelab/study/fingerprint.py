@@ -55,9 +55,8 @@ def closure(entries: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
 def fingerprint(entries: Iterable[str], root: Path = ROOT) -> str:
     """The sha256 of the canonical syntax trees of the import closure of `entries`.
 
-    Comments, docstrings, formatting and what only a type checker reads do not change it, and neither does the version of
-    Python. The other files of a
-    package in the closure (templates, tables) are hashed as they are.
+    Comments, docstrings, formatting and what only a type checker reads do not change it, and neither does the version
+    of Python. The other files of a package in the closure (templates, tables) are hashed as they are.
     """
     total = hashlib.sha256()
     for module, path in closure(entries, root).items():

@@ -114,6 +114,16 @@ def test_of_two_trainings_of_one_run_the_second_waits(config: RunConfig, tokens:
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(runfiles.RUN_FILES)
 
 
+def test_what_is_whole_is_not_trained_again_and_what_is_not_is(config: RunConfig, tokens: Path, tmp_path: Path):
+    run = train(config, tokens, tmp_path)
+    whole, written = contents(run), (run / "run.json").stat().st_mtime_ns
+    train(config, tokens, tmp_path)
+    assert (run / "run.json").stat().st_mtime_ns == written
+    (run / "history.parquet").unlink()
+    train(config, tokens, tmp_path)
+    assert contents(run) == whole
+
+
 def test_a_batch_in_parts_trains_the_same_but_for_rounding(config: RunConfig, tokens: Path, tmp_path: Path):
     config = varied(config, model={"embedding_dropout": 0.0})
     whole = load_file(train(config, tokens, tmp_path / "whole") / "model.safetensors")

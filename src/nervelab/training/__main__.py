@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nervelab import runfiles
 from nervelab.errors import NervelabError
+from nervelab.runfiles import whole_run
 from nervelab.training.artefacts import environment, unshared, write_run
 from nervelab.training.checkpoint import Checkpoints, clear, sole_owner
 from nervelab.training.execution import Execution
@@ -40,10 +40,10 @@ def train(execution: Execution, stop: StopRequest) -> str:
     plan = json.loads(execution.plan.read_text())
     config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
     with sole_owner(execution.checkpoints, stop):
-        done = execution.out / runfiles.RUN_JSON
-        if done.exists():  # another training of this run ended while this one waited for the lock
+        done = whole_run(execution.out)
+        if done is not None and done["id"] == plan["id"]:  # another training of it ended while this one waited
             clear(execution.checkpoints)
-            return json.loads(done.read_text())["outcome"]
+            return done["outcome"]
         loop = _loop(plan, config, execution, device)
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)
         saved = checkpoints.load()

@@ -60,7 +60,7 @@ def read_json(path: Path, remedy: str) -> Any:
         NervelabError: the file is missing or is not JSON; the message ends with `remedy`.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise missing(path, remedy) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

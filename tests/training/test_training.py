@@ -250,3 +250,12 @@ def wait_for(condition, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.02)
+
+
+def test_a_trainer_that_is_not_the_code_of_its_plan_refuses(config: RunConfig, tmp_path: Path):
+    words = command(config, tmp_path / "tokens", tmp_path, "--code", str(tmp_path / "snapshot"))
+    answer = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert f"instead of the plan's {tmp_path / 'snapshot'}" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()

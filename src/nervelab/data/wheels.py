@@ -14,7 +14,7 @@ from nervelab.files import sha256, write_with
 
 # Universal wheels for one fixed Python version, so that the same file is found whatever the host is.
 PIP_DOWNLOAD = (
-    *("-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--platform", "any"),
+    *("-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--platform", "any"),
     *("--implementation", "py", "--abi", "none", "--python-version", "3.13", "--require-hashes"),
 )
 
@@ -41,9 +41,9 @@ def fetch(package: Package, folder: Path) -> Path:
 def _download(package: Package, scratch: Path) -> Path:
     pin = f"{package.name}=={package.version}"
     pins = scratch / "pins.txt"
-    pins.write_text(f"{pin} --hash=sha256:{package.sha256}\n")
+    pins.write_text(f"{pin} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = [sys.executable, *PIP_DOWNLOAD, "-r", str(pins), "-d", str(scratch)]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     wheels = list(scratch.glob("*.whl"))
     if "DO NOT MATCH THE HASHES" in outcome.stderr or any(sha256(wheel) != package.sha256 for wheel in wheels):
         raise NervelabError(

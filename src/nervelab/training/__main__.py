@@ -37,7 +37,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
         Stopped: a signal asked to stop; the state was saved.
     """
     device = execution.prepare()
-    plan = json.loads(execution.plan.read_text())
+    plan = json.loads(execution.plan.read_text(encoding="utf-8"))
     config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
     with sole_owner(execution.checkpoints, stop):
         done = whole_run(execution.out)
@@ -98,6 +98,15 @@ def _run(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> tuple[str, 
     return outcome, final | {"eval_tokens": training.eval_tokens, "unigram_loss": unigram}
 
 
+def _refuse_other_code(folder: Path | None) -> None:
+    here = Path(__file__).resolve()
+    if folder is not None and not here.is_relative_to(folder.resolve()):
+        raise NervelabError(
+            f"{here.parents[2]} is the code that Python found, instead of the plan's {folder}: "
+            "take away what puts it first (a .pth file, sitecustomize) and run the same command again."
+        )
+
+
 def main() -> int:
     """Parse the command line and train; returns the exit status."""
     stop = StopRequest()
@@ -108,8 +117,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=Execution.threads)
     parser.add_argument("--accumulation", type=int, default=Execution.accumulation)
     parser.add_argument("--checkpoint-seconds", type=float, default=Execution.checkpoint_seconds)
-    execution = Execution(**vars(parser.parse_args()))
+    parser.add_argument("--code", type=Path, help="the folder that this code has to lie in")
+    arguments = vars(parser.parse_args())
+    code = arguments.pop("code")
+    execution = Execution(**arguments)
     try:
+        _refuse_other_code(code)
         outcome = train(execution, stop)
     except NervelabError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -87,7 +87,7 @@ def sole_owner(folder: Path, stop: StopRequest) -> Iterator[None]:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            file = lock.open("w")
+            file = lock.open("wb")
         except FileNotFoundError:  # whoever held it cleared the folder meanwhile
             continue
         with file:
@@ -98,7 +98,7 @@ def sole_owner(folder: Path, stop: StopRequest) -> Iterator[None]:
                 return
 
 
-def _wait_for(file: IO[str], stop: StopRequest) -> None:
+def _wait_for(file: IO[bytes], stop: StopRequest) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,8 +35,8 @@ class Execution:
             NervelabError: the device is not there.
         """
         torch.set_num_threads(self.threads)
-        # What cuBLAS needs to be deterministic; it has to be there before the first call.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # What cuBLAS needs to be deterministic; it has to be there before the first call, and be the same everywhere.
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         try:
             device = torch.device(self.device)
         except RuntimeError as error:

@@ -24,7 +24,7 @@ VOCABULARY, CONTEXT = 4096, 128
 def standard_library() -> Tensor:
     """Tokens of the Python files of the standard library, by a byte-level BPE trained on them."""
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
-    texts = [path.read_text(errors="ignore") for path in files]
+    texts = [path.read_text(encoding="utf-8", errors="ignore") for path in files]
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(texts, vocab_size=VOCABULARY, show_progress=False)
     return torch.tensor([token for each in tokenizer.encode_batch(texts) for token in each.ids])

@@ -25,7 +25,10 @@ def rows(layers: int) -> Iterator[dict[str, Any]]:
     found = {}
     for name in PATHS:
         answer = subprocess.run(
-            [sys.executable, "-m", "benchmarks.step", name, str(layers)], check=True, capture_output=True, text=True
+            [sys.executable, "-m", "benchmarks.step", name, str(layers)],
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
         )
         found[name] = json.loads(answer.stdout.splitlines()[-1])
         before = found["forward alone"]["megabytes"] if name != "forward alone" else 0

@@ -12,8 +12,8 @@ EXCEPTIONS = {
 
 def main() -> int:
     """Print what is left of the advice; exit status 1 if anything is."""
-    command = [sys.executable, "-m", "snakemake", "--lint"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-m", "snakemake", "--lint"]
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     lines = (answer.stdout + answer.stderr).splitlines()
     titles = [line.strip().removeprefix("* ").rstrip(":") for line in lines if line.startswith("    * ")]
     if answer.returncode and not titles:

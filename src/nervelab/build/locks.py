@@ -60,7 +60,7 @@ def clear_snakemake_locks(say: Callable[[str], None]) -> None:
 def clear_dvc_lock(say: Callable[[str], None]) -> None:
     """Remove the lock file of a DVC that was killed, also where it was cut off while writing it."""
     try:
-        held = json.loads(DVC_LOCK.read_text())
+        held = json.loads(DVC_LOCK.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     except json.JSONDecodeError:
@@ -77,7 +77,7 @@ def clear_dvc_lock(say: Callable[[str], None]) -> None:
 
 
 def _owner() -> str:
-    return LOCK.read_text().strip() or "unknown"
+    return LOCK.read_text(encoding="utf-8").strip() or "unknown"
 
 
 def _is_dvc(pid: int) -> bool:

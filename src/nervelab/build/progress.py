@@ -107,6 +107,6 @@ class View:
 
 def _steps_told(progress: Path) -> int:
     try:
-        return json.loads(progress.read_text())["step"]
+        return json.loads(progress.read_text(encoding="utf-8"))["step"]
     except (FileNotFoundError, json.JSONDecodeError):
         return 0

@@ -35,12 +35,12 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
         clear_snakemake_locks(console.print)
         command = [sys.executable, "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
         LOG.parent.mkdir(exist_ok=True)
-        with LOG.open("w") as log, View(console, targets) as view:
+        with LOG.open("w", encoding="utf-8") as log, View(console, targets) as view:
             command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
             status = _run(command, log, environment(scale, only), lock, view)
-        said = LOG.read_text(errors="replace")
+        said = LOG.read_text(encoding="utf-8", errors="replace")
     if status != 0:
-        raise NervelabError(_reason(said))
+        raise NervelabError(reason(said))
     if "Nothing to be done" in said:
         console.print("nothing to be done: everything that params.yaml asks for is there")
     elif (
@@ -119,14 +119,14 @@ def _hand_on(number: int, root: int, handed_on: set[int]) -> None:
                     handed_on.add(process.pid)
 
 
-def _reason(said: str) -> str:
+def reason(said: str) -> str:
     """The one sentence of the job that failed, or the end of its traceback, from what Snakemake printed of its log."""
     lines = [line.strip() for line in said.splitlines()]
     for mark in ("error: ", "stopped by "):
         own = [line.removeprefix("error: ") for line in lines if line.startswith(mark)]
         if own:
             return own[0]
-    raised = [line for line in _failed_logs(lines) or lines if re.match(r"[\w.]*(Error|Exception|Interrupt)", line)]
+    raised = [line for line in _failed_logs(lines) or lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
     return f"the workflow failed ({raised[-1] if raised else 'no reason given'}): {LOG} has the whole story."
 
 

@@ -57,9 +57,9 @@ def _trained_in(folder: Path) -> dict[str, Any]:
 def _git() -> dict[str, Any]:
     """The commit, and whether anything but what is rendered has changed since."""
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True)
         status = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{layout.RESULTS}"]
-        changed = subprocess.run(status, capture_output=True, text=True, check=True)
+        changed = subprocess.run(status, capture_output=True, encoding="utf-8", check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
         return {"commit": None, "changed": None}
     return {"commit": commit.stdout.strip(), "changed": bool(changed.stdout.strip())}

@@ -113,7 +113,7 @@ class _RunningCode(ast.NodeTransformer):
 def _parse(path: Path, _stamp: int) -> ast.Module:
     """The syntax tree of what runs in a module."""
     try:
-        return _RunningCode().visit(ast.parse(path.read_text()))
+        return _RunningCode().visit(ast.parse(path.read_bytes()))
     except SyntaxError as error:
         raise NervelabError(f"{path} is not valid Python (line {error.lineno}): mend it first.") from error
 

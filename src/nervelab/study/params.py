@@ -93,7 +93,7 @@ def read_params(path: Path) -> Params:
         NervelabError: the file is missing, is not YAML, or says something it may not; the sentence names the key.
     """
     try:
-        content = yaml.load(path.read_text(), Loader=_Loader)
+        content = yaml.load(path.read_bytes(), Loader=_Loader)
     except FileNotFoundError as error:
         raise NervelabError(f"{path} is missing: run this from the project's folder, or restore the file.") from error
     except yaml.YAMLError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,17 @@ def test_the_serialised_state_is_in_memory_only_once(tmp_path: Path, verb: str):
     finally:
         tracemalloc.stop()
     assert BYTES < peak < 1.5 * BYTES
+
+
+def test_the_note_of_the_progress_says_how_long_it_takes_at_this_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Half a second a step, gone on with at step 10 of 30: the clock is the test's own."""
+    now = 100.0
+    monkeypatch.setattr("nervelab.training.checkpoint.time.monotonic", lambda: now)
+    checkpoints = Checkpoints(tmp_path, seconds=5)
+    told = {}
+    for step in range(11, 15):
+        now += 0.5
+        checkpoints.tell(step, 30)
+        told[step] = json.loads(checkpoints.progress.read_text())
+    assert told[11] == {"step": 11, "steps": 30, "seconds_left": None}
+    assert told[14] == {"step": 14, "steps": 30, "seconds_left": 8.0}

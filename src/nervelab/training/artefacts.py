@@ -114,6 +114,7 @@ def environment(device: torch.device, execution: Execution) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "torch": torch.__version__,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
         "polars": pl.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": execution.threads,

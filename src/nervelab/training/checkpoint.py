@@ -33,6 +33,7 @@ class Checkpoints:
         self.seconds = seconds
         self._pause = seconds
         self._saved = self._told = time.monotonic()
+        self._begun: tuple[float, int] | None = None  # when this execution ended its first step, and which that was
 
     def load(self) -> dict[str, Any] | None:
         """The last state saved, on the CPU, or None.
@@ -64,10 +65,14 @@ class Checkpoints:
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 
     def tell(self, step: int, total: int) -> None:
-        """Leave a note of the progress for whoever watches, at most twice a second."""
-        if time.monotonic() - self._told >= 0.5:
-            write_json(self.progress, {"step": step, "steps": total})
-            self._told = time.monotonic()
+        """Leave a note of the progress, with the seconds left at this pace, for whoever watches; twice a second."""
+        now = time.monotonic()
+        self._begun = self._begun or (now, step)
+        if now - self._told >= 0.5:
+            begun, first = self._begun
+            left = (now - begun) * (total - step) / (step - first) if step > first else None
+            write_json(self.progress, {"step": step, "steps": total, "seconds_left": left})
+            self._told = now
 
 
 def _fill(path: Path, content: memoryview) -> None:

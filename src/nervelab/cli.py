@@ -110,7 +110,7 @@ def index(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None
     targets = _targets_for(stamp, "index", scale, only)
     runs_json = targets.results / "runs.json"
     write_index(targets.project, runs_json)
-    write_stamp(stamp, read=targets.run_jsons, written=[runs_json])
+    write_stamp(stamp, read=targets.run_jsons, written=[runs_json], made_of=targets.stages["index"].made_of)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def aggregate(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = 
     runs_json = targets.results / "runs.json"
     written = gather(runs_json, layout.RUNS, targets.aggregates)
     # Timings are gathered too, but nothing is stale because a run took longer.
-    write_stamp(stamp, read=targets.run_jsons, written=written)
+    write_stamp(stamp, read=targets.run_jsons, written=written, made_of=targets.stages["aggregate"].made_of)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def analyse(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = No
     targets = _targets_for(stamp, "analyse", scale, only)
     gathered = sorted(targets.aggregates.glob("*.parquet"))
     written = decide(targets.aggregates, targets.results, targets.project.params.analysis)
-    write_stamp(stamp, read=gathered, written=written)
+    write_stamp(stamp, read=gathered, written=written, made_of=targets.stages["analyse"].made_of)
 
 
 @app.command()
@@ -155,7 +155,8 @@ def report(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = Non
         settings=targets.project.params.analysis,
         provenance=provenance,
     )
-    write_stamp(stamp, read=[*read, results / "runs.json", results / "findings.csv"], written=[*written, provenance])
+    read += [results / "runs.json", results / "findings.csv"]
+    write_stamp(stamp, read=read, written=[*written, provenance], made_of=targets.stages["report"].made_of)
 
 
 @app.command()
@@ -184,15 +185,17 @@ def check(
 
 
 @app.command()
-def runs(
+def status(
     scale: ScaleOption = None,
     only: OnlyOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every run, also where there is nothing to say.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; `parameters` are among its keys.")] = False,
 ) -> None:
-    """List the runs that params.yaml asks for: study, id, axes, parameters, steps, state."""
-    from nervelab.listing import as_json, as_table
+    """Say how the wanted runs, data and results stand: done, running, failed, stale and why, and what is unwanted."""
+    from nervelab.status.status import Status, as_json, as_text
 
-    sys.stdout.write(as_json(scale, only) if json else as_table(scale, only))
+    found = Status.of(scale, only)
+    sys.stdout.write(as_json(found) if json else as_text(found, every=every))
 
 
 @app.command()

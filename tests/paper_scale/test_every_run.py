@@ -18,7 +18,7 @@ import torch
 
 from nervelab.data.images import build_images
 from nervelab.files import sha256, write_json
-from nervelab.listing import parameter_count
+from nervelab.status.parameters import parameter_count
 from nervelab.study.components import components
 from nervelab.study.config import RunConfig
 from nervelab.study.runs import Run, load_project

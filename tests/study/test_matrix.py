@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nervelab.listing import parameter_count
+from nervelab.status.parameters import parameter_count
 from nervelab.study.runs import Project, Run, load_project
 from nervelab.training.schedule import measuring_steps
 

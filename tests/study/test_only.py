@@ -11,7 +11,7 @@ import yaml
 
 from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
-from nervelab.listing import as_json, as_table
+from nervelab.status.status import Status, as_json, as_text
 from nervelab.study.params import RULES, STAGES
 from nervelab.study.runs import Project, load_project
 from nervelab.study.targets import Targets
@@ -114,21 +114,18 @@ def test_a_shared_run_is_a_file_of_both_studies(here: Path):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_runs_lists_one_study_alone(here: Path, study: str):
-    rows = json.loads(as_json("laptop", study))
-    assert {row["study"] for row in rows} == {study}
-    assert [row["run"] for row in rows] == names(load_project(PARAMS, "laptop", study))
-    if len(rows) > 1:
-        assert f"{len(rows)} runs; all with " in as_table("laptop", study)
+def test_the_status_tells_of_one_study_alone(here: Path, study: str):
+    status = Status.of("laptop", study)
+    told = json.loads(as_json(status))
+    assert told["study"] == study
+    assert {row["study"] for row in told["runs"]} == {study}
+    assert [row["run"] for row in told["runs"]] == names(load_project(PARAMS, "laptop", study))
+    headings = re.findall(r"^(\S+): \d+ runs?, ", as_text(status, every=True), re.MULTILINE)
+    assert headings == [study]
 
 
-def test_a_study_of_one_run_lists_it_and_nothing_that_all_have(here: Path):
-    text = as_table("laptop", "fidelity")
-    assert text.endswith("\n1 run\n")
-
-
-def test_runs_lists_every_study_of_a_shared_run(here: Path):
-    rows = json.loads(as_json("laptop"))
+def test_the_status_lists_every_study_of_a_shared_run(here: Path):
+    rows = json.loads(as_json(Status.of("laptop", None)))["runs"]
     assert len(rows) == sum(len(load_project(PARAMS, "laptop", study).runs) for study in STUDIES)
 
 

@@ -39,6 +39,18 @@ def sole_build(say: Callable[[str], None]) -> Iterator[int]:
         os.close(descriptor)
 
 
+def held(lock: Path) -> bool:
+    """Whether a living process holds the lock on this file."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def clear_snakemake_locks(say: Callable[[str], None]) -> None:
     """Remove the locks of a Snakemake that was killed.
 

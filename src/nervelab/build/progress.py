@@ -1,6 +1,5 @@
 """What a build is doing, read from the files it leaves: what runs, what is left, how long."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nervelab import layout, runfiles
+from nervelab.build.told import told
 from nervelab.study.targets import Targets
 
 
@@ -81,9 +81,8 @@ class View:
         finished = frozenset(name for name in names if (folders[name] / runfiles.RUN_JSON).exists())
         running = {}
         for name in names:
-            progress = layout.CHECKPOINTS / name / "progress.json"
-            if name not in finished and progress.parent.is_dir():
-                running[name] = (_steps_told(progress), self.steps[name])
+            if name not in finished and (layout.CHECKPOINTS / name).is_dir():
+                running[name] = (told(name).step, self.steps[name])
         data_left = sum(not Path(file).exists() for file in self.targets.data_files)
         if data_left:
             stage = "fetching, cleaning and tokenising the data"
@@ -103,10 +102,3 @@ class View:
             return ""
         seconds = (time.monotonic() - self.start) * (sum(self.steps.values()) - done) / gained
         return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
-
-
-def _steps_told(progress: Path) -> int:
-    try:
-        return json.loads(progress.read_text(encoding="utf-8"))["step"]
-    except (FileNotFoundError, json.JSONDecodeError):
-        return 0

@@ -15,7 +15,7 @@ from nervelab.files import read_json
 from nervelab.study.fingerprint import fingerprint
 from nervelab.study.index import described
 from nervelab.study.runs import Project, Run, load_project
-from nervelab.study.stamps import Stamp, stamp_key
+from nervelab.study.stamps import Stamp
 
 REMEDY = "delete it and run make again."
 INDEX_ENTRY = "nervelab.study.index"
@@ -119,7 +119,7 @@ class Targets:
         tokens = self.project.tokens.get(wildcards.id)
         if tokens is None:
             raise NervelabError(
-                f"params.yaml asks for no tokens with the id {wildcards.id}: `nervelab runs` lists what it asks for."
+                f"params.yaml asks for no tokens with the id {wildcards.id}: `nervelab status` lists what it asks for."
             )
         return [str(layout.CORPORA / tokens.corpus.id / MANIFEST)]
 
@@ -134,27 +134,23 @@ class Targets:
             data = layout.data_folder(read_json(plan, REMEDY)["inputs"])
         else:
             raise NervelabError(
-                f"params.yaml asks for no run named {wildcards.name}: `nervelab runs` lists what it asks for."
+                f"params.yaml asks for no run named {wildcards.name}: `nervelab status` lists what it asks for."
             )
         return [str(plan), str(data / MANIFEST)]
 
     @cached_property
     def stages(self) -> dict[str, Stamp]:
         """The stamps of the rendering stages: each key holds the key of the stage before."""
-        listed = [described(run) for run in self.project.runs]
-        index = stamp_key(self.project.scale, listed, sorted(self.project.data), fingerprint([INDEX_ENTRY]))
-        aggregate = stamp_key(index, fingerprint([AGGREGATE_ENTRY]))
-        analyse = stamp_key(
-            aggregate, self.project.params.analysis.model_dump(mode="json"), fingerprint([ANALYSE_ENTRY])
-        )
-        report = stamp_key(analyse, fingerprint(REPORT_ENTRIES))
-        stamps = self.results / "stamps"
-        return {
-            "index": Stamp(stamps, "index", index),
-            "aggregate": Stamp(self.aggregates, "aggregate", aggregate),
-            "analyse": Stamp(stamps, "analyse", analyse),
-            "report": Stamp(stamps, "report", report),
-        }
+        project, stamps = self.project, self.results / "stamps"
+        listed = [described(run) for run in project.runs]
+        asked = {"scale": project.scale, "runs": listed, "data": sorted(project.data)}
+        index = Stamp(stamps, "index", asked | {"code": fingerprint([INDEX_ENTRY])})
+        code = fingerprint([AGGREGATE_ENTRY])
+        aggregate = Stamp(self.aggregates, "aggregate", {"before": index.key, "code": code})
+        decided = {"before": aggregate.key, "analysis": project.params.analysis.model_dump(mode="json")}
+        analyse = Stamp(stamps, "analyse", decided | {"code": fingerprint([ANALYSE_ENTRY])})
+        report = Stamp(stamps, "report", {"before": analyse.key, "code": fingerprint(REPORT_ENTRIES)})
+        return {stamp.stage: stamp for stamp in (index, aggregate, analyse, report)}
 
     @cached_property
     def stamps(self) -> dict[str, str]:
@@ -168,19 +164,28 @@ class Targets:
         return paths
 
     def refuse_truncated(self) -> None:
-        """Refuse a wanted run that has a file of the wrong size: cheap enough for every parse.
-
-        Whoever reads a run compares the sha256 as well.
+        """Refuse a wanted run that has a file of the wrong size: see the function of this name.
 
         Raises:
             NervelabError: names the file and the remedy.
         """
         for run in self.project.runs:
-            recorded = run.folder / runfiles.RUN_JSON
-            if recorded.exists():
-                sizes = _sizes(recorded)
-                for file in runfiles.RUN_FILES:
-                    _refuse_wrong_size(run.folder / file, sizes.get(file))
+            refuse_truncated(run)
+
+
+def refuse_truncated(run: Run) -> None:
+    """Refuse a run that has a file of the wrong size: cheap enough for every parse.
+
+    Whoever reads a run compares the sha256 as well.
+
+    Raises:
+        NervelabError: names the file and the remedy.
+    """
+    recorded = run.folder / runfiles.RUN_JSON
+    if recorded.exists():
+        sizes = _sizes(recorded)
+        for file in runfiles.RUN_FILES:
+            _refuse_wrong_size(run.folder / file, sizes.get(file))
 
 
 def _files_of(runs: Iterable[Run]) -> list[str]:

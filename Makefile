@@ -31,6 +31,7 @@ lint: $(VENV)/.dev
 	$(RUN)/snakefmt --check Snakefile workflow/rules
 	$(RUN)/python workflow/lint.py
 	$(RUN)/python workflow/lint_text.py
+	$(RUN)/python workflow/lint_collection.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("nervelab needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'

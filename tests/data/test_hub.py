@@ -97,7 +97,11 @@ def test_missing_column_is_named(tmp_path):
         texts(write_jsonl(tmp_path / "a.jsonl"), column="text")
 
 
-@pytest.mark.parametrize(("file", "content"), [("a.jsonl", b"{not json"), ("a.parquet", b"no"), ("a.doc", b"x")])
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("a.jsonl", b"{not json"), ("a.parquet", b"no"), ("a.doc", b"x")],
+    ids=["jsonl", "parquet", "another kind"],
+)
 def test_unreadable_file_is_named(tmp_path, file, content):
     (tmp_path / file).write_bytes(content)
     with pytest.raises(NervelabError, match=rf"{file} cannot be read as a data set") as caught:

@@ -1,12 +1,14 @@
 import pytest
+from made_up_runs import gathered, saved, with_estimators
 from synthetic_runs import LAPTOP, write_study
 
 from nervelab.analysis.aggregate import aggregate
 from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.analyse import analyse
 from nervelab.study.decisions import Analysis
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings():
     return Analysis(window_start=0.15, confidence=0.95, bootstrap=400, seed=0)
 
@@ -21,3 +23,11 @@ def gather(tmp_path):
         return Aggregates.read(tmp_path / "aggregates")
 
     return _gather
+
+
+@pytest.fixture(scope="session")
+def whole(settings, tmp_path_factory):
+    """The folder of the results of the whole made-up study, in which every claim of the paper holds."""
+    folder = tmp_path_factory.mktemp("whole")
+    analyse(saved(gathered(with_estimators()), folder / "aggregates"), folder, settings)
+    return folder

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between, verdict_of
+from nervelab.analysis.findings.finding import Claim, Effect, Finding, Verdict, above, below, between, verdict_of
 from nervelab.analysis.labels import NOT_RUN
 
 _HOLDING = {"yes": (1.0, 2.0), "no": (-2.0, -1.0), "open": (-1.0, 1.0)}
@@ -149,6 +149,47 @@ def test_a_verdict_is_the_gravest_thing_that_any_claimed_effect_says(claimed, ot
 def test_a_verdict_says_why(effects, verdict, reason):
     decided = verdict_of(tuple(effects))
     assert (decided.verdict, decided.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("claim", "low", "high", "clearance"),
+    [
+        (above(0), 0.75, 1.25, 3.0),
+        (below(0), -1.25, -0.75, 3.0),
+        (between(0.5, 1.75), 1.0, 1.5, 1.0),  # the nearer end counts
+        (above(0), -1.0, 1.0, -1.0),
+        (above(0), -3.0, 1.0, -1.5),
+        (above(0), -2.0, -1.0, -4.0),
+        (between(0, 1), 2.0, 3.0, -4.0),
+        (above(0), None, None, -1.0),
+        (above(0), 1.0, 1.0, math.inf),
+        (above(0), -1.0, -1.0, -math.inf),
+        (above(0), 0.0, 0.0, -1.0),
+        (None, -2.0, -1.0, math.inf),
+    ],
+)
+def test_how_clearly_an_effect_is_as_claimed(claim, low, high, clearance):
+    assert Effect("a model", "a quantity", claim, low=low, high=high).clearance == clearance
+
+
+@given(st.lists(st.tuples(_ENDS, _ENDS).map(sorted), min_size=1, max_size=5))
+def test_the_weakest_effect_decides(intervals):
+    verdict = verdict_of(tuple(Effect("a", "b", above(0), low=low, high=high) for low, high in intervals))
+    deciding = verdict.deciding
+    assert deciding.holds == {"supported": "yes", "contradicted": "no", "inconclusive": "open"}[verdict.verdict]
+
+    def share_below(effect):  # for the same claim of all, what is weaker lies below 0 with more of itself
+        return -effect.low / (effect.high - effect.low)
+
+    alike = [each for each in verdict.effects if each.holds == deciding.holds]
+    if all(each.high - each.low > 1e-6 for each in alike):
+        assert share_below(deciding) == pytest.approx(max(map(share_below, alike)))
+
+
+def test_an_effect_that_lacks_a_run_decides_before_all_others():
+    contrary, failed, absent = effect("no"), effect(state="stuck at step 3"), effect(state=NOT_RUN)
+    assert verdict_of((contrary, failed, shown(NOT_RUN))).deciding is failed
+    assert Verdict("not run", "", (contrary, failed, absent)).deciding is absent
 
 
 def test_a_finding_decides_by_its_effects():

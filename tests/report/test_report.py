@@ -18,7 +18,7 @@ from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
 from nervelab.report.format import with_minus
-from nervelab.report.page import _decisive, _distance, _revisions
+from nervelab.report.page import _revisions
 from nervelab.report.report import render
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
@@ -156,8 +156,8 @@ def test_verdicts_effects_and_limits_are_in_the_summary(laptop, page):
     for verdict, number in counted.iter_rows():
         assert f"{number} {verdict}" in summary
     assert set(counted["verdict"]) == {"supported", "contradicted", "inconclusive", "not run"}
-    effect = rows.row(0, named=True)
-    assert f"PreLN GELU: {effect['quantity']} +{effect['value']:.3g} nats [+" in summary
+    effect = rows.filter(id="reinjection-se", decides="yes").row(0, named=True)
+    assert f"{effect['of']}: {effect['quantity']} +{effect['value']:#.3g} nats [+" in summary
     assert "a laptop-scale verdict says nothing about the paper's scale" in summary
     assert "a stand-in for CodeParrot" in summary
     assert "prototypes before these rules were written" in text
@@ -233,37 +233,12 @@ def test_a_revision_of_several_findings_is_listed_once():
     assert _revisions(findings) == expected
 
 
-@pytest.mark.parametrize(
-    ("changed", "distance"),
-    [
-        ({}, 2.0),
-        ({"value": -1.0, "low": -1.25, "high": -0.75}, 2.0),
-        ({"claimed_low": 0.5, "claimed_high": 1.25}, 0.5),
-        ({"claimed_low": None, "claimed_high": None}, 0.0),
-        ({"low": None, "high": None}, 0.0),
-        ({"low": 1.0, "high": 1.0}, 0.0),
-    ],
-)
-def test_an_effects_distance_is_in_widths_of_its_interval(changed, distance):
-    row = {"value": 1.0, "low": 0.75, "high": 1.25, "claimed_low": 0.0, "claimed_high": None} | changed
-    assert _distance(row) == pytest.approx(distance)
-
-
-def test_of_several_effects_the_clearest_decides():
-    def effect(name, holds, distance, claimed="above 0", state="finished"):
-        return {"of": name, "holds": holds, "distance": distance, "claimed": claimed, "state": state}
-
-    effects = [
-        effect("weak", "yes", 0.6),
-        effect("clear", "yes", 3.0),
-        effect("contrary", "no", 0.7),
-        effect("open", "open", 0.1),
-        effect("shown", "", 9.0, claimed="", state="not run at this scale"),
-    ]
-    chosen = {verdict: _decisive(verdict, effects)["of"] for verdict in ("supported", "contradicted", "inconclusive")}
-    assert chosen == {"supported": "clear", "contradicted": "contrary", "inconclusive": "open"}
-    absent = effect("absent", "open", 0.0, state="not run at this scale")
-    assert _decisive("not run", [*effects, effect("failed", "open", 0.0, state="stuck"), absent]) is absent
+def test_the_effect_beside_a_verdict_is_the_one_that_decides(laptop):
+    page = (laptop / "report.md").read_text()
+    decides = pl.read_csv(laptop / "findings.csv", infer_schema_length=None).filter(decides="yes")
+    assert decides["id"].to_list() == [finding.id for finding in FINDINGS]
+    for row in decides.iter_rows(named=True):
+        assert f"({row['section']}) | {row['of']}: {row['quantity']} " in page
 
 
 def test_a_run_is_named_with_what_is_off_its_base():

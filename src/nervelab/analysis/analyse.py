@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import polars as pl
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.finding import Effect, Finding, Verdict
 from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.analysis.metrics import metrics
 from nervelab.analysis.outputs import drop_others
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.files import write_bytes, write_json
@@ -20,7 +20,7 @@ from nervelab.study.decisions import Analysis
 FINDINGS_SCHEMA = {
     **dict.fromkeys(("scale", "id", "section", "verdict", "reason", "claim"), pl.String),
     "confidence": pl.Float64,
-    **dict.fromkeys(("of", "quantity", "claimed", "holds", "unit", "state"), pl.String),
+    **dict.fromkeys(("of", "quantity", "claimed", "holds", "decides", "unit", "state"), pl.String),
     **dict.fromkeys(("value", "low", "high", "claimed_low", "claimed_high"), pl.Float64),
     **dict.fromkeys(("by_seed", "by_layer", "runs", "note"), pl.String),
 }
@@ -30,8 +30,7 @@ FINDINGS_SCHEMA = {
 def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Path]:
     """Write tables/<id>.csv for every registered table, findings.csv and metrics.json below `out_dir`.
 
-    metrics.json holds the final eval loss of each run, by its slug (by its name where runs share a slug), and the
-    effects of each finding: the numbers that two versions of a study are compared by.
+    metrics.json holds what two versions of a study are compared by, see `metrics`.
 
     Returns:
         The files written.
@@ -49,8 +48,8 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())
     drop_others(out_dir / "tables", (out_dir / file for file in frames))
-    metrics = {"scale": aggregates.scale, "eval_loss": _losses(aggregates), "effects": _effects(rows)}
-    write_json(out_dir / "metrics.json", metrics)
+    by_id = {finding.id: verdict for finding, verdict in verdicts.items()}
+    write_json(out_dir / "metrics.json", metrics(by_id, aggregates))
     return [out_dir / file for file in (*frames, "metrics.json")]
 
 
@@ -62,7 +61,8 @@ def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:
         "reason": verdict.reason,
         "claim": finding.claim,
     }
-    return [own | _row(effect) for effect in verdict.effects]
+    deciding = verdict.deciding
+    return [own | _row(effect) | {"decides": "yes" if effect is deciding else ""} for effect in verdict.effects]
 
 
 def _row(effect: Effect) -> dict[str, Any]:
@@ -83,19 +83,3 @@ def _row(effect: Effect) -> dict[str, Any]:
 def _finite(value: float) -> float | None:
     """None in place of an end that is not there."""
     return value if math.isfinite(value) else None
-
-
-def _losses(aggregates: Aggregates) -> dict[str, float]:
-    known = aggregates.runs.filter(pl.col("eval_loss").is_not_null())
-    slugs = [name.removesuffix(f"-{id}") for name, id in known.select("name", "id").iter_rows()]
-    shared = {slug for slug, times in Counter(slugs).items() if times > 1}
-    keys = [name if slug in shared else slug for name, slug in zip(known["name"], slugs, strict=True)]
-    return dict(zip(keys, known["eval_loss"], strict=True))
-
-
-def _effects(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    effects: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row["value"] is not None:
-            effects.setdefault(row["id"], {})[f"{row['of']}: {row['quantity']}"] = row["value"]
-    return effects

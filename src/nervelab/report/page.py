@@ -13,7 +13,7 @@ import polars as pl
 from nervelab.analysis.analyse import FINDINGS_SCHEMA
 from nervelab.analysis.findings.finding import VERDICTS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import NOT_RUN, WINDOW
+from nervelab.analysis.labels import WINDOW
 from nervelab.analysis.models import run_named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.settings import SETTINGS
@@ -116,30 +116,11 @@ def _finding(finding: Finding, rows: pl.DataFrame, known: dict[str, str]) -> dic
         "reason": rows["reason"][0],
         "effects": effects,
         "extras": [(key, words) for key, words in _EXTRAS if any(effect[key] for effect in effects)],
-        "decisive": _decisive(rows["verdict"][0], effects),
+        "decisive": next(effect for effect in effects if effect["decides"]),
         "rule": shown.with_minus(filled(finding.rule, known)),
         "caveat": shown.with_minus(filled(finding.caveat, known)),
         "revisions": finding.revisions,
     }
-
-
-def _decisive(verdict: str, effects: list[dict[str, Any]]) -> dict[str, Any]:
-    """The effect by which a reader sees at once why the verdict is what it is; of several, the clearest."""
-    claimed = [effect for effect in effects if effect["claimed"]]
-    unfinished = [effect for effect in claimed if effect["state"] != "finished"]
-    if unfinished:
-        return next((effect for effect in unfinished if effect["state"] == NOT_RUN), unfinished[0])
-    wanted = {"contradicted": "no", "inconclusive": "open"}.get(verdict, "yes")
-    fitting = [effect for effect in claimed if effect["holds"] == wanted]
-    return max(fitting, key=lambda effect: effect["distance"])
-
-
-def _distance(row: dict[str, Any]) -> float:
-    """How far an effect lies from what is claimed or from its end, in widths of its interval; 0 if unknown."""
-    ends = [end for end in (row["claimed_low"], row["claimed_high"]) if end is not None]
-    if row["low"] is None or not ends or row["high"] == row["low"]:
-        return 0.0
-    return min(abs(row["value"] - end) for end in ends) / (row["high"] - row["low"])
 
 
 def _sections(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -193,7 +174,7 @@ def _effect(row: dict[str, Any]) -> dict[str, Any]:
         "by_layer": _listed(row["by_layer"], signed=signed),
         "note": shown.with_minus(row["note"] or ""),
         "summary": summary,
-        "distance": _distance(row),
+        "decides": row["decides"] == "yes",
     }
 
 

@@ -13,14 +13,17 @@ from nervelab.study.decisions import Analysis
 
 Word = Literal["supported", "contradicted", "inconclusive", "not run"]
 Holds = Literal["yes", "no", "open", ""]
+_GRAVEST_FIRST: tuple[Holds, ...] = ("no", "open", "yes")
 
 VERDICTS = (
     "A finding is a list of effects, each with an interval and with the range in which the claim wants it. An effect "
     "is as claimed if its whole interval lies in that range, otherwise than claimed if no part of the interval does, "
     "and open if only a part does or if its interval is not known; a number that is exact is its own interval. "
     "Supported: every effect is as claimed. Contradicted: at least one is otherwise than claimed. Inconclusive: "
-    "neither, or a run that is needed failed. Not run: this scale does not train a run that is needed. Effects of "
-    "which nothing is claimed are shown for comparison. Intervals are not corrected for the number of effects: of "
+    "neither, or a run that is needed failed. Not run: this scale does not train a run that is needed. The effect that "
+    "decides is the weakest: the one whose interval, in halves of its width, lies least inside its range or farthest "
+    "out of it; where a run is absent or failed, the effect that lacks it. Effects of which nothing is claimed are "
+    "shown for comparison. Intervals are not corrected for the number of effects: of "
     "twenty at the 95 % level one may miss its true value."
 )
 """How a verdict follows from effects, in words for readers; `verdict_of` in code."""
@@ -107,6 +110,23 @@ class Effect:
             return "yes"
         return "no" if self.high < self.claim.low or self.low > self.claim.high else "open"
 
+    @property
+    def clearance(self) -> float:
+        """How far inside the claimed range the interval lies, in halves of its width.
+
+        From 0 on it is as claimed, below -2 otherwise than claimed; at -1, where an unknown interval is put too, a
+        bound of the claim lies in its middle. Infinite for an exact number, and where nothing is claimed.
+        """
+        if self.claim is None:
+            return math.inf
+        if self.low is None or self.high is None:
+            return -1.0
+        inside = min(self.low - self.claim.low, self.claim.high - self.high)
+        half = (self.high - self.low) / 2
+        if half > 0:
+            return inside / half
+        return {"yes": math.inf, "no": -math.inf}.get(self.holds, -1.0)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -115,6 +135,15 @@ class Verdict:
     verdict: Word
     reason: str
     effects: tuple[Effect, ...]
+
+    @property
+    def deciding(self) -> Effect:
+        """The weakest of the effects of which something is claimed: that which lacks a run, else the least clear."""
+        claimed = [effect for effect in self.effects if effect.claim is not None]
+        unfinished = [effect for effect in claimed if effect.state != "finished"]
+        absent = [effect for effect in unfinished if effect.state == NOT_RUN]
+        weakest = min(claimed, key=lambda effect: (_GRAVEST_FIRST.index(effect.holds), effect.clearance))
+        return next(iter(absent or unfinished), weakest)
 
 
 @dataclass(frozen=True)

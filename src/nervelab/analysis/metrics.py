@@ -1,0 +1,47 @@
+"""What two versions of a study are compared by: few numbers, under names that a terminal has room for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.baselines import baselines
+from nervelab.analysis.findings.finding import Verdict
+from nervelab.analysis.models import outcome
+from nervelab.files import digest
+
+KEYS = 70
+"""The most numbers that metrics.json holds."""
+LETTERS = 32
+"""The longest name of one, as DVC prints it: `group.name`."""
+
+_WORDS = ("supported", "contradicted", "inconclusive", "not run")
+
+
+def metrics(verdicts: Mapping[str, Verdict], aggregates: Aggregates) -> dict[str, Any]:
+    """How many findings have each verdict, the effect that decides each, and the final eval loss of each baseline.
+
+    Findings are named by their ids; None stands where the deciding effect has no value. A loss is the mean over seeds,
+    None if one of them failed. Bases that would make more than `KEYS` numbers are left out, the last first.
+    """
+    counts = Counter(verdict.verdict for verdict in verdicts.values())
+    losses = {_fitting(name, "loss"): _loss(runs) for name, runs in baselines(aggregates).items()}
+    room = KEYS - len(_WORDS) - len(verdicts)
+    return {
+        "verdicts": {word.replace(" ", "-"): counts[word] for word in _WORDS},
+        "effects": {id: verdict.deciding.value for id, verdict in verdicts.items()},
+        "loss": dict(list(losses.items())[:room]),
+    }
+
+
+def _loss(runs: tuple[Run, ...]) -> float | None:
+    return fmean(run.row["eval_loss"] for run in runs) if outcome(runs) == "finished" else None
+
+
+def _fitting(name: str, group: str) -> str:
+    """The name, or if it is too long its beginning and a digest."""
+    room = LETTERS - len(group) - 1
+    return name if len(name) <= room else f"{name[: room - 5]}-{digest(name)[:4]}"

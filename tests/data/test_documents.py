@@ -114,6 +114,7 @@ def test_too_few_documents_is_one_sentence(store):
 def test_training_split_without_documents(store):
     (store.folder / "train.bin").write_bytes(b"")
     manifest = json.loads((store.folder / "manifest.json").read_text())
+    del manifest["seal"]
     manifest["tokens"]["train"] = 0
     (store.folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(NervelabError, match=r"train split of .* has 0 documents where 1 are needed"):

@@ -37,7 +37,7 @@ def test_damage_is_named_with_the_remedy(folder, damage, message):
 
 
 def test_missing_entry_is_damage(folder):
-    with pytest.raises(NervelabError, match="lacks an entry"):
+    with pytest.raises(NervelabError, match="lacks the entry"):
         read_manifest(folder, keys=["tokens"])
 
 

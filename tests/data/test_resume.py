@@ -104,7 +104,7 @@ def test_killed_again_and_again(dataset, tmp_path, monkeypatch):
     kill_at("nervelab.data.parts.Parts.add", 30, dataset, folder)  # while documents are collected
     first = json.loads((folder / PARTIAL / "state.json").read_text())
     assert first["parts"] > 0
-    kill_at("nervelab.data.parts.write_json", 2, dataset, folder)  # between a part and its state
+    kill_at("nervelab.data.parts.write_sealed", 2, dataset, folder)  # between a part and its state
     second = json.loads((folder / PARTIAL / "state.json").read_text())
     assert second["parts"] == first["parts"] + 1
     kill_at("nervelab.data.parts.Parts.tables", 2, dataset, folder)  # while parts are joined

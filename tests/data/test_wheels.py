@@ -50,5 +50,8 @@ def test_missing_pip_is_told(publish, tmp_path, monkeypatch):
     without_pip.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
     without_pip.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(without_pip))
-    with pytest.raises(NervelabError, match="No module named pip"):
+    with pytest.raises(
+        NervelabError, match=r"No module named pip\): give this Python its pip .*-m ensurepip"
+    ) as caught:
         fetch(package, tmp_path / "cache")
+    assert "network" not in str(caught.value)

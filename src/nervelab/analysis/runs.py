@@ -13,7 +13,7 @@ import polars as pl
 
 from nervelab import runfiles
 from nervelab.errors import NervelabError, damaged, missing
-from nervelab.files import read_json, sha256
+from nervelab.files import read_mapping, sha256
 
 REMEDY = "delete it (or the folder) and run make again."
 
@@ -55,7 +55,7 @@ def verify_run(folder: Path) -> dict[str, Any]:
     Raises:
         NervelabError: a file is missing or differs; the message names it and the remedy.
     """
-    recorded = read_json(folder / runfiles.RUN_JSON, REMEDY)
+    recorded = read_mapping(folder / runfiles.RUN_JSON, REMEDY, ("id", "files"))
     for file, expected in sorted(recorded["files"].items()):
         path = folder / file
         if not path.is_file():

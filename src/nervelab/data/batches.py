@@ -8,12 +8,13 @@ import torch
 
 from nervelab.data import folders
 from nervelab.data.documents import PADDING, Documents
-from nervelab.datafiles import SPLITS
+from nervelab.datafiles import MANIFEST, SPLITS
 from nervelab.errors import NervelabError, damaged, missing
 
 __all__ = ["PADDING", "TokenStore"]
 
 KEYS = ("id", "dtype", "vocabulary", "end_token", "tokens", "unigram_loss")
+DTYPES = ("uint16", "uint32")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class TokenStore:
             NervelabError: the manifest or a file is missing, or of the wrong size.
         """
         manifest = folders.read_manifest(folder, keys=KEYS)
+        if manifest["dtype"] not in DTYPES:
+            how = f"it holds tokens as {manifest['dtype']!r}"
+            raise damaged(folder / MANIFEST, how, folders.remedy(folder))
         dtype = np.dtype(manifest["dtype"]).newbyteorder("<")
         return cls(
             folder=folder,

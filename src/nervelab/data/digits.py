@@ -1,24 +1,30 @@
 """Reading the digits of MNIST from the gzipped pickle that they are handed on in, without running anything in it."""
 
-import gzip
 import io
 import pickle
 from typing import Any
 
 import numpy as np
 
+from nervelab.data.archives import unzipped
 from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 
 SIDE = 28
 # Its pixels are 0 to 255, divided by 256.
 LEVELS = 256
-RECONSTRUCT = np.empty(0).__reduce__()[0]
-# All that an array needs; numpy 2 moved the first one.
+
+
+def _empty(*_: Any) -> np.ndarray:
+    """An array that is still to be filled, without a byte of its own, whatever the pickle wants: it has the bytes."""
+    return np.empty(0, np.int8)
+
+
+# All that an array needs; numpy 2 moved the first one. The class itself is only handed to it, never called.
 ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy.core.multiarray", "_reconstruct"): _empty,
+    ("numpy._core.multiarray", "_reconstruct"): _empty,
+    ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): np.dtype,
 }
 
@@ -35,7 +41,7 @@ def read_digits(content: bytes, name: str) -> dict[str, tuple[np.ndarray, np.nda
         NervelabError: it is damaged, or holds anything but arrays of numbers.
     """
     try:
-        splits = _Unpickler(io.BytesIO(gzip.decompress(content)), encoding="latin1").load()
+        splits = _Unpickler(io.BytesIO(unzipped(content)), encoding="latin1").load()
         pairs = [(_images(images), _labels(labels, len(images))) for images, labels in splits]
         return dict(zip(SPLITS, pairs, strict=True))
     except Exception as error:  # a damaged pickle can end in any

@@ -6,7 +6,7 @@ from typing import Any
 
 from nervelab.datafiles import MANIFEST
 from nervelab.errors import damaged, missing
-from nervelab.files import read_json, sha256, write_json
+from nervelab.files import read_mapping, sha256, write_sealed
 
 
 def remedy(folder: Path) -> str:
@@ -19,7 +19,7 @@ def write_manifest(folder: Path, content: dict[str, Any], files: Iterable[str]) 
 
     It goes last, so a folder that has a manifest is complete.
     """
-    write_json(folder / MANIFEST, {**content, "files": {name: sha256(folder / name) for name in files}})
+    write_sealed(folder / MANIFEST, {**content, "files": {name: sha256(folder / name) for name in files}})
 
 
 def read_manifest(folder: Path, *, keys: Iterable[str]) -> dict[str, Any]:
@@ -29,10 +29,15 @@ def read_manifest(folder: Path, *, keys: Iterable[str]) -> dict[str, Any]:
         NervelabError: it is missing, or damaged.
     """
     path = folder / MANIFEST
-    manifest = read_json(path, remedy(folder))
-    if not isinstance(manifest, dict) or not {*keys, "files"} <= manifest.keys():
-        raise damaged(path, "it lacks an entry", remedy(folder))
+    manifest = read_mapping(path, remedy(folder), (*keys, "files"))
+    files = manifest["files"]
+    if not isinstance(files, dict) or not all(map(_lies_inside, files)):
+        raise damaged(path, "it names files that are none of its folder", remedy(folder))
     return manifest
+
+
+def _lies_inside(name: str) -> bool:
+    return Path(name).name == name
 
 
 def verify(folder: Path) -> None:

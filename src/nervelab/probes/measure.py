@@ -90,9 +90,9 @@ def measure(
     replaced by another, which the spectrum names.
 
     Raises:
-        NervelabError: no FFN was found or given, one of them saw fewer than two tokens (or a sample drew fewer, or a
-            group has fewer), no estimator has one of the names, or the labels do not fit the groups or the tokens of an
-            FFN.
+        NervelabError: no FFN was found or given, or no batch; one of the FFNs saw fewer than two tokens (or a sample
+            drew fewer, or a group has fewer), no estimator has one of the names, or the labels do not fit the groups or
+            the tokens of an FFN.
         NonFiniteError: activations or weights are not finite.
     """
     wanted = [parse(name) for name in dict.fromkeys(estimators)]
@@ -100,12 +100,17 @@ def measure(
     if not sites:
         raise NervelabError("`sites` is empty: pass the FFNs to measure, or None for all that are found.")
     labels = Labels(positions)
+    seen = 0
     with evaluating(model):
         gathered = [Gathered(site, wanted, labels, double=double) for site in sites]
         with tapped(tap for each in gathered for tap in each.taps()):
-            for batch in batches:
+            for seen, batch in enumerate(batches, 1):  # noqa: B007 (counted, for what is said of none)
                 labels.read(batch)
                 model(batch)
+        if not seen:
+            raise NervelabError(
+                "`batches` held no batch: pass a list, or make the iterator anew, as one that was read before is empty."
+            )
         layers: list[LayerSpectra] = []
         for layer in range(len(sites)):
             # Out of the list, so that a layer's moments are gone before the next is solved.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nervelab.errors import NervelabError
+from nervelab.files import machine_fault
 from nervelab.runfiles import whole_run
 from nervelab.training.artefacts import environment, unshared, write_run
 from nervelab.training.checkpoint import Checkpoints, clear, sole_owner
@@ -45,7 +46,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
             clear(execution.checkpoints)
             return done["outcome"]
         loop = _loop(plan, config, execution, device)
-        checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds)
+        checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds, run=plan["id"])
         saved = checkpoints.load()
         if saved is not None:
             loop.restore(saved)
@@ -110,7 +111,7 @@ def _refuse_other_code(folder: Path | None) -> None:
 def main() -> int:
     """Parse the command line and train; returns the exit status."""
     stop = StopRequest()
-    parser = argparse.ArgumentParser(prog="python -m nervelab.training", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m nervelab.training", description="Train the run of one plan.")
     for name in ("plan", "data", "out", "checkpoints"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--device", default=Execution.device)
@@ -124,8 +125,11 @@ def main() -> int:
     try:
         _refuse_other_code(code)
         outcome = train(execution, stop)
-    except NervelabError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except (NervelabError, OSError) as error:
+        said = machine_fault(error) if isinstance(error, OSError) else str(error)
+        if said is None:
+            raise
+        sys.stderr.write(f"error: {said}\n")
         return 2
     except Stopped as stopped:
         sys.stderr.write(f"{stopped}\n")

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 
 from nervelab import runfiles
-from nervelab.files import sha256, write_bytes, write_json
+from nervelab.files import sha256, write_bytes, write_json, write_sealed
 from nervelab.training.execution import Execution
 
 KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
@@ -94,7 +94,7 @@ def write_run(
     write_json(out / runfiles.ENVIRONMENT, environment)
     files = {name: sha256(out / name) for name in runfiles.RUN_RESULTS}
     sizes = {name: (out / name).stat().st_size for name in runfiles.RUN_RESULTS}
-    write_json(out / runfiles.RUN_JSON, {**summary, "files": files, "bytes": sizes})
+    write_sealed(out / runfiles.RUN_JSON, {**summary, "files": files, "bytes": sizes})
 
 
 def unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -22,12 +22,14 @@ from nervelab.training.preemption import Stopped, StopRequest
 SAVING_SHARE = 1 / 50
 # The file begins with the sha256 of the rest: torch tells damage by many kinds of exception, or not at all.
 DIGEST_SIZE = 32
+REMEDY = "delete it and the run starts from its beginning."
 
 
 class Checkpoints:
-    """The checkpoint of one run in `folder`, replaced atomically."""
+    """The checkpoint in `folder` of the run with the id `run`, replaced atomically."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, run: str = "") -> None:
+        self.run = run
         self.path = folder / "state.pt"
         self.progress = folder / "progress.json"
         self.seconds = seconds
@@ -39,7 +41,7 @@ class Checkpoints:
         """The last state saved, on the CPU, or None.
 
         Raises:
-            NervelabError: the file is damaged.
+            NervelabError: the file is damaged, or holds anything but a state of this run.
         """
         if not self.path.exists():
             return None
@@ -47,8 +49,15 @@ class Checkpoints:
         with self.path.open("rb", buffering=0) as file:
             digest, content = file.read(DIGEST_SIZE), file.read()
         if hashlib.sha256(content).digest() != digest:
-            raise NervelabError(f"{self.path} is damaged: delete it and the run starts from its beginning.")
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            raise NervelabError(f"{self.path} is damaged: {REMEDY}")
+        try:
+            saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            run, state = saved["run"], saved["state"]
+        except Exception as error:  # of what is no checkpoint torch complains in many ways
+            raise NervelabError(f"{self.path} is no checkpoint: {REMEDY}") from error
+        if run != self.run:
+            raise NervelabError(f"{self.path} is a checkpoint of the run {run}, not of {self.run}: {REMEDY}")
+        return state
 
     def due(self) -> bool:
         """Whether enough time has passed since the last save."""
@@ -59,7 +68,7 @@ class Checkpoints:
         start = time.monotonic()
         # Serialised first: torch reports a full disk as an error of its own.
         content = io.BytesIO()
-        torch.save(state, content)
+        torch.save({"run": self.run, "state": state}, content)
         write_with(self.path, partial(_fill, content=content.getbuffer()))
         self._saved = time.monotonic()
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)

@@ -138,6 +138,7 @@ def create(folder: Path) -> Project:
     project = Project(folder)
     project.run("git init -q -b main")
     project.run("dvc init -q")
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     project.run("dvc config core.analytics false")
     project.run(f"dvc remote add -d store {folder.parent / 'store'}")
     project.commit("the project")

@@ -1,5 +1,6 @@
 """Every table, in its order on the page. A new table is a module beside this one and a line here."""
 
+from nervelab.analysis.tables.baselines import BASELINES
 from nervelab.analysis.tables.bases import BASES
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
@@ -27,6 +28,7 @@ TABLES = (
     *EXPERIMENTS,
     BY_POSITION,
     RATES,
+    BASELINES,
     NOISE,
     QUANTITIES_BY_RUN,
     MEASUREMENTS,

@@ -1,0 +1,41 @@
+"""How the baselines train: what `dvc plots` draws."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from nervelab.analysis.aggregates import BASELINE, SEEDS, Aggregates, Run
+from nervelab.analysis.baselines import baselines
+from nervelab.analysis.tables.table import Table
+from nervelab.study.decisions import Analysis
+
+_SCHEMA = {
+    **dict.fromkeys(("base", "model"), pl.String),
+    "step": pl.Int64,
+    **dict.fromkeys(("eval_loss", "pr_pre", "pr_post"), pl.Float64),
+}
+
+
+def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+    curves = [_curve(name, runs[0]) for name, runs in baselines(aggregates).items()]
+    return pl.concat([pl.DataFrame(schema=_SCHEMA), *curves]).fill_nan(None)
+
+
+def _curve(name: str, run: Run) -> pl.DataFrame:
+    steps_S = run.grid("pr_pre").steps_S
+    over_layers = {metric: run.grid(metric).values_SL.mean(axis=1) for metric in ("pr_pre", "pr_post")}
+    base = BASELINE["base"] if run.row["base"] == BASELINE["base"] else "other bases"
+    measured = pl.DataFrame({"step": steps_S, "eval_loss": run.eval_loss_at(steps_S), **over_layers})
+    return measured.select(pl.lit(base).alias("base"), pl.lit(name).alias("model"), pl.all()).cast(_SCHEMA)
+
+
+BASELINES = Table(
+    id="baselines",
+    title="The baselines over training",
+    caption=(
+        "Probe eval loss, and the participation ratio before and after the nonlinearity (mean over layers), of each "
+        "baseline at every measured step, under the names of metrics.json; `dvc plots show` draws it. " + SEEDS
+    ),
+    columns=(),
+    build=_build,
+)

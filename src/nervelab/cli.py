@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nervelab import layout
+from nervelab.build.locks import hold_job
 from nervelab.errors import NervelabError
 from nervelab.study.stamps import write_stamp
 from nervelab.study.targets import Targets
@@ -33,6 +34,7 @@ def main() -> None:
 @app.command()
 def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Fetch, clean and split the corpus with this id."""
+    hold_job(f"corpus-{id}", layout.CORPORA / id)
     from nervelab.study.runs import load_project
 
     project = load_project(scale=scale, only=only)
@@ -49,6 +51,7 @@ def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
 @app.command()
 def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Tokenise the corpus that the tokens with this id are made from."""
+    hold_job(f"tokens-{id}", layout.TOKENS / id)
     from nervelab.data.tokens import build_tokens
     from nervelab.study.runs import load_project
 
@@ -63,6 +66,7 @@ def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
 @app.command()
 def plan(names: list[str], scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Freeze runs of params.yaml as plans."""
+    hold_job("plan", layout.PLANS)
     from nervelab.study.plans import write_plan
     from nervelab.study.runs import load_project
 
@@ -242,8 +246,12 @@ def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, o
 
 
 def _targets_for(stamp: Path, stage: str, scale: str | None, only: str | None) -> Targets:
-    """The targets, provided that params.yaml still asks for the stamp that the DAG asked for."""
+    """The targets, provided that params.yaml still asks for the stamp that the DAG asked for.
+
+    From here to its end this process is the only one that renders.
+    """
     targets = Targets.of(scale, only)
+    hold_job("results", targets.aggregates, targets.results)
     wanted = targets.stages[stage]
     if (stamp.parent, stamp.name.rpartition(".")[0].rpartition(".")[0]) != (
         wanted.folder,

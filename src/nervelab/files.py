@@ -78,6 +78,12 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
                 partial.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what writers that were killed left below a folder; for a process that alone writes there."""
+    for left in folder.rglob(".*.part"):
+        left.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically."""
     write_with(path, lambda partial: partial.write_bytes(content))

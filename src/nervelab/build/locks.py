@@ -12,10 +12,12 @@ from pathlib import Path
 import psutil
 
 from nervelab.errors import NervelabError
+from nervelab.files import remove_half_written
 
 LOCK = Path(".nervelab.lock")
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 DVC_LOCK = Path(".dvc/tmp/rwlock")
+JOB_LOCKS = Path(".locks")
 
 
 @contextmanager
@@ -49,6 +51,19 @@ def held(lock: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def hold_job(name: str, *folders: Path) -> None:
+    """Hold the lock of a job of the workflow until this process ends, waiting for a live owner.
+
+    That is one that outlived its Snakemake: it writes the files that its successor would. What an owner that was killed
+    left half-written in `folders`, which nobody else writes to, is removed.
+    """
+    JOB_LOCKS.mkdir(exist_ok=True)
+    descriptor = os.open(JOB_LOCKS / name, os.O_RDWR | os.O_CREAT, 0o644)  # closed, like the lock, by the end alone
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    for folder in folders:
+        remove_half_written(folder)
 
 
 def clear_snakemake_locks(say: Callable[[str], None]) -> None:

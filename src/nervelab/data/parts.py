@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from nervelab.data.order import START, Place
 from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError, damaged
-from nervelab.files import read_mapping, write_sealed, write_with
+from nervelab.files import read_mapping, remove_half_written, write_sealed, write_with
 
 SCHEMA = pa.schema([("split", pa.string()), ("text", pa.string()), ("source", pa.string())])
 COMPRESSION = "zstd"
@@ -90,8 +90,7 @@ class Parts:
             self._restore(read_mapping(folder / STATE, self._remedy))
         if not self._count:
             self.remove()
-        for half_written in folder.glob(".*.part"):
-            half_written.unlink()
+        remove_half_written(folder)
 
     @property
     def _remedy(self) -> str:

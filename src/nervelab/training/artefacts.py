@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 
 from nervelab import runfiles
-from nervelab.files import sha256, write_bytes, write_json, write_sealed
+from nervelab.files import remove_half_written, sha256, write_bytes, write_json, write_sealed
 from nervelab.training.execution import Execution
 
 KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
@@ -86,6 +86,7 @@ def write_run(
     """Write every file of a finished run, run.json last: a folder without it is not a run."""
     out.mkdir(parents=True, exist_ok=True)
     (out / runfiles.RUN_JSON).unlink(missing_ok=True)
+    remove_half_written(out)
     for table in SCHEMAS:
         content = io.BytesIO()  # serialised first: Polars reports a full disk as an error of its own
         rows.frame(table).write_parquet(content)

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+# What may stand in a file of its own beside params.yaml: these sections, and no others.
+CATALOGUE = {Path("config/data.yaml"): ("datasets", "tokenizers"), Path("config/bases.yaml"): ("bases",)}
 CORPORA = Path("data/corpora")
 TOKENS = Path("data/tokens")
 WHEELS = Path("data/wheels")

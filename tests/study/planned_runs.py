@@ -34,7 +34,7 @@ def planned(path: Path) -> Iterator[str]:
             except NervelabError:
                 yield f"{asked} cannot be resolved"
                 continue
-            points = [point for point in expand(params, scale, path, only) if only in (None, point.study)]
+            points = [point for point in expand(params, scale, only) if only in (None, point.study)]
             for position, point in enumerate(points):
                 shown = _short([point.dataset, list(point.values.items()), point.off_base])
                 yield f"{asked} {point.study} {position} {_short(point.config.model_dump(mode='json'))} {shown}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from nervelab import layout
 from nervelab.errors import NervelabError
@@ -13,15 +13,15 @@ from nervelab.study.params import read_params
 from nervelab.study.prune import unwanted
 from nervelab.study.runs import load_project
 from nervelab.study.targets import Targets
+from study.project_files import PARAMS, copied, saved, written
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 WIDE = "fidelity-wide"
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's params.yaml and nothing made yet."""
-    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    copied(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -55,10 +55,9 @@ def test_named_where_its_base_lacks_the_scale_it_is_one_sentence(scale: str):
 
 
 def test_a_run_that_it_shares_is_listed_as_the_others_alone_unless_it_is_named(tmp_path: Path):
-    params = yaml.safe_load(PARAMS.read_text())
+    params = written()
     params["studies"]["again"] = params["studies"]["activation"] | {"on_request": True}
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path = saved(tmp_path, params)
     whole, named = load_project(path, "laptop"), load_project(path, "laptop", "again")
     assert not any("again" in run.studies for run in whole.runs)
     assert {run.name for run in named.runs} == {run.name for run in whole.runs if "activation" in run.studies}
@@ -80,10 +79,11 @@ def test_its_files_are_targets_only_where_it_is_named(here: Path):
 
 def test_runs_of_a_scale_that_cannot_be_resolved_are_let_be(here: Path):
     """What is not theirs, in folders that all scales share, is judged as ever."""
-    params = yaml.safe_load(PARAMS.read_text())
-    base = params["studies"]["activation"]["base"]
+    params = written()
+    base = params["studies"]["mixer"]["base"]
     del params["bases"][base]["paper"]
-    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    shutil.rmtree(here / "config")
+    saved(here, params)
     unresolvable = layout.run_folder("paper", "decoder-of-yesterday")
     strays = [layout.run_folder("laptop", "decoder-of-yesterday"), layout.CHECKPOINTS / "decoder-of-yesterday"]
     for folder in (unresolvable, *strays):

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
@@ -15,11 +14,10 @@ from nervelab.status.status import Status, as_json, as_text
 from nervelab.study.params import RULES, STAGES
 from nervelab.study.runs import Project, load_project
 from nervelab.study.targets import Targets
+from study.project_files import PARAMS, ROOT, copied, saved, written
 
-ROOT = Path(__file__).resolve().parents[2]
-PARAMS = ROOT / "params.yaml"
 SHARING = ("activation", "width", "placement", "norm-kind", "adafactor")
-ASKED = yaml.safe_load(PARAMS.read_text())["studies"]
+ASKED = written()["studies"]
 STUDIES = tuple(name for name, study in ASKED.items() if not study.get("on_request"))
 
 
@@ -29,17 +27,15 @@ def names(project: Project) -> list[str]:
 
 def with_study(folder: Path, name: str) -> Path:
     """The project's params.yaml with one more study."""
-    params = yaml.safe_load(PARAMS.read_text())
+    params = written()
     params["studies"][name] = params["studies"]["activation"]
-    path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return path
+    return saved(folder, params)
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's params.yaml and nothing made yet."""
-    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    copied(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -10,24 +10,22 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from nervelab.errors import NervelabError
 from nervelab.study.components import OPTIMISERS
 from nervelab.study.runs import Project, covering, load_project
+from study.project_files import saved, written
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def params(tmp_path: Path) -> dict:
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return written()
 
 
 def resolved(tmp_path: Path, params: dict, scale: str | None = None) -> Project:
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return load_project(path, scale)
+    return load_project(saved(tmp_path, params), scale)
 
 
 def only(params: dict, study: str) -> dict:
@@ -98,6 +96,7 @@ def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Pat
     params = only(params, "activation")
     before = names(resolved(tmp_path, params))
     params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
+    params["datasets"]["python-packages-small"]["from"] = "renamed"
     laptop = params["bases"]["gpt2-codeparrot"]["laptop"]
     laptop["dataset"] = "renamed"
     params["bases"] = {"gpt2-codeparrot": params["bases"]["gpt2-codeparrot"]}

@@ -11,16 +11,17 @@ from typing import Any
 from nervelab import layout, runfiles
 from nervelab.errors import damaged
 from nervelab.files import read_json, sha256, write_json
+from nervelab.study.params import params_files
 
 PACKAGES = ("torch", "numpy", "scipy", "polars", "arch", "matplotlib", "seaborn", "tokenizers", "snakemake", "dvc")
 
 
 def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> None:
-    """Write versions, hardware, the commit, the hash of params.yaml and, for every run, where it was trained.
+    """Write versions, hardware, the commit, the hashes of params.yaml and config/, and where each run was trained.
 
     Args:
         path: the file to write.
-        params: the params.yaml that was resolved.
+        params: the params.yaml that was resolved, with what lies beside it.
         folders: the folder of each run, by its name.
 
     Raises:
@@ -38,7 +39,7 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
             "trained on": sorted({str(environment["device"]) for environment in environments}),
         },
         "git": _git(),
-        "params_sha256": sha256(params),
+        "params_sha256": {file.relative_to(params.parent).as_posix(): sha256(file) for file in params_files(params)},
         "runs": runs,
         "torch_versions_of_the_runs": sorted({str(environment["torch"]) for environment in environments}),
     }

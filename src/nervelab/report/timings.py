@@ -89,7 +89,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def environment(provenance: dict[str, Any]) -> list[tuple[str, str]]:
-    """The versions, the hardware, the commit and the hash of params.yaml, as dotted names and values."""
+    """The versions, the hardware, the commit and the hashes of params.yaml and config/, as dotted names and values."""
     keys = ("git", "params_sha256", "versions", "hardware")
     return [pair for key in keys if key in provenance for pair in _flat(key, provenance[key])]
 

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from nervelab.errors import NervelabError
+from nervelab.study.checked import checked
 from nervelab.study.config import RunConfig
-from nervelab.study.params import Base, Params, checked
+from nervelab.study.derive import Keys
+from nervelab.study.params import Base, Params
 
 # The settings that every listing and table shows, beside the axes of the studies.
 SHOWN = ("base", "dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
@@ -39,7 +40,7 @@ class Point:
         return {key: value for key, value in self.values.items() if value is not None}
 
 
-def expand(params: Params, scale: str, path: Path, only: str | None = None) -> Iterator[Point]:
+def expand(params: Params, scale: str, only: str | None = None) -> Iterator[Point]:
     """Every point of every study, in the order of the file; of those on request, of the one named `only`.
 
     Raises:
@@ -47,7 +48,7 @@ def expand(params: Params, scale: str, path: Path, only: str | None = None) -> I
     """
     axes_of_all = [axis for study in params.studies.values() for block in study.axes for axis in block]
     shown = tuple(dict.fromkeys((*SHOWN, *axes_of_all)))
-    bases = _Bases(params, scale, path, shown)
+    bases = _Bases(params, scale, shown)
     for name, study in params.studies.items():
         if study.on_request and name != only:
             continue
@@ -58,7 +59,7 @@ def expand(params: Params, scale: str, path: Path, only: str | None = None) -> I
                 axes = dict(zip(block, values, strict=True))
                 resolver = bases.get(axes.pop("base", study.base), study=name)
                 standard = resolver.standard()  # first, so that a mistake in a base is found there
-                point = resolver.point(name, axes, key=f"studies.{name}.axes.{number}")
+                point = resolver.point(name, axes, key=("studies", name, "axes", number))
                 own = resolver.standard(axes.get("optimiser"))
                 yield replace(point, off_base=_off_base(point, standard, own))
 
@@ -66,20 +67,22 @@ def expand(params: Params, scale: str, path: Path, only: str | None = None) -> I
 class _Bases:
     """The bases at one scale, each resolved once."""
 
-    def __init__(self, params: Params, scale: str, path: Path, shown: tuple[str, ...]) -> None:
-        self._params, self._scale, self._path, self._shown = params, scale, path, shown
+    def __init__(self, params: Params, scale: str, shown: tuple[str, ...]) -> None:
+        self._params, self._scale, self._shown = params, scale, shown
         self._found: dict[str, Resolver] = {}
 
     def get(self, name: Any, study: str) -> Resolver:
         if not isinstance(name, str) or name not in self._params.bases:
             known = ", ".join(self._params.bases)
-            raise NervelabError(f"{self._path}: studies.{study}: there is no base {name!r}; use one of {known}.")
-        place = f"bases.{name}.{self._scale}"
+            raise NervelabError(
+                f"{self._params.where(('studies', study))}: there is no base {name!r}; use one of {known}."
+            )
+        place = ("bases", name, self._scale)
         if self._scale not in self._params.bases[name]:
-            raise NervelabError(f"{self._path}: {place} is missing, but studies.{study} needs it; add it.")
+            raise NervelabError(f"{self._params.where(place)} is missing, but studies.{study} needs it; add it.")
         if name not in self._found:
             base = self._params.bases[name][self._scale]
-            self._found[name] = Resolver(self._params, name, base, place, self._path, self._shown)
+            self._found[name] = Resolver(self._params, name, base, place, self._shown)
         return self._found[name]
 
 
@@ -87,14 +90,13 @@ class _Bases:
 class Resolver:
     """Turns values on axes into checked configs over one base, which is called `name` and lies at `place`.
 
-    `path` is named where something is wrong, `shown` are the settings that a point shows.
+    `shown` are the settings that a point shows.
     """
 
     params: Params
     name: str
     base: Base
-    place: str
-    path: Path
+    place: Keys
     shown: tuple[str, ...]
 
     def standard(self, optimiser: str | None = None) -> Point:
@@ -108,7 +110,7 @@ class Resolver:
     def _standards(self) -> dict[str | None, Point]:
         return {}
 
-    def point(self, study: str, axes: dict[str, Any], key: str) -> Point:
+    def point(self, study: str, axes: dict[str, Any], key: Keys) -> Point:
         """The point at some values of some axes.
 
         Raises:
@@ -125,23 +127,23 @@ class Resolver:
             if name is not None and (not isinstance(name, str) or name not in among[axis]):
                 known = ", ".join(among[axis])
                 raise NervelabError(
-                    f"{self.path}: {key}.{axis}: {name!r} is not defined; define it or use one of {known}."
+                    f"{self.params.where((*key, axis))}: {name!r} is not defined; define it or use one of {known}."
                 )
         content = {axis: None if name is None else _dump(among[axis][name]) for axis, name in named.items()}
         content |= {section: _dump(getattr(self.base, section)) for section in SECTIONS if section not in content}
         for axis, value in axes.items():
             if axis not in named and axis != "seed":
                 self._set(content, axis, value, key)
-        config = checked(RunConfig, content | {"seed": axes["seed"]}, str(self.path), prefix=key)
+        config = checked(RunConfig, content | {"seed": axes["seed"]}, self.params.where, prefix=key)
         values = _settings(content) | named | {"base": self.name, "seed": axes["seed"]}
         return Point(study, named["dataset"], config, {axis: values.get(axis) for axis in self.shown}, off_base=())
 
-    def _set(self, content: dict[str, Any], axis: str, value: Any, key: str) -> None:
+    def _set(self, content: dict[str, Any], axis: str, value: Any, key: Keys) -> None:
         """Set a setting by its dotted name, in place."""
         allowed = _settings(content)
         if axis not in allowed:
             known = ", ".join(("base", *("dataset", "tokenizer", "optimiser"), *allowed))
-            raise NervelabError(f"{self.path}: {key}.{axis}: there is no such setting; use one of {known}.")
+            raise NervelabError(f"{self.params.where((*key, axis))}: there is no such setting; use one of {known}.")
         *sections, last = axis.split(".")
         for section in sections:
             content = content[section]

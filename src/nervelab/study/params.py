@@ -1,43 +1,52 @@
-"""params.yaml, read strictly: what a scientist may say, and one clear sentence for everything else."""
+"""params.yaml and the files beside it, read strictly: what a scientist may say, and one clear sentence for the rest."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, Strict, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, Strict
 
+from nervelab import layout
 from nervelab.errors import NervelabError
+from nervelab.study.checked import checked
 from nervelab.study.config import Dataset, Measure, Model, Optimiser, Record, Tokenizer, Training
 from nervelab.study.decisions import Analysis
+from nervelab.study.derive import Derivation, Keys
+from nervelab.study.yamlfile import read_yaml
 
 Values = Annotated[list[Any], Field(min_length=1)]
 # A study is a target of the workflow, so its name may be none of the others.
 STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
 RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "index", "aggregate", "analyse", "report")
-TAGS = ("kind", "name", "modality", "family")  # the keys that tell the records of a union apart
-StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+# Names stand in file names, on pages and on command lines.
+StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 ScaleName = Literal["smoke", "laptop", "paper"]
 
 
 class Scale(Record):
     """Which runs a scale trains: all of a study's, or the fewest that show each distinct component once.
 
-    `seeds` says which of the seeds that a study names: all, or seed 0 alone.
+    `seeds` says which of the seeds that a study names: all, or seed 0 alone. `changes` are keys of a base that are
+    others at this scale than in what the base derives from.
     """
 
     runs: Literal["all", "covering"]
     seeds: Literal["all", "zero"] = "all"
+    changes: dict[str, Any] = Field(default_factory=dict)
 
 
 class Base(Record):
-    """The settings that a study's axes vary, by name where they are defined elsewhere in the file."""
+    """The settings that a study's axes vary, by name where they are defined elsewhere."""
 
     dataset: str
     tokenizer: str | None
     model: Model
     training: Training
     optimiser: str
-    optimisers: dict[str, Optimiser]
+    optimisers: dict[Name, Optimiser]
     measure: Measure
 
 
@@ -54,136 +63,92 @@ class Study(Record):
     axes: Annotated[tuple[dict[str, Values], ...], Strict(False), Field(min_length=1)]
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where what was read is written: the file of each section, and the place of each key that is derived."""
+
+    path: Path
+    files: dict[str, Path]
+    places: dict[Keys, Keys] = field(default_factory=dict)
+
+    def where(self, keys: Keys) -> str:
+        """The file and the dotted key in which the value of `keys` is written."""
+        for end in range(len(keys), 0, -1):
+            if keys[:end] in self.places:
+                keys = (*self.places[keys[:end]], *keys[end:])
+                break
+        section = str(keys[0]) if keys else ""
+        home = next((file for file, sections in layout.CATALOGUE.items() if section in sections), None)
+        if section not in self.files and home is not None and len(params_files(self.path)) > 1:
+            return f"{self.path.parent / home}: {section}"
+        dotted = "".join(each if each.isprintable() else repr(each)[1:-1] for each in ".".join(map(str, keys)))
+        return ": ".join((str(self.files.get(section, self.path)), *([dotted] if keys else [])))
+
+
 class Params(Record):
-    """The whole of params.yaml."""
+    """The whole of params.yaml and of the files beside it, with every `from:` resolved."""
 
     scale: ScaleName
     scales: dict[ScaleName, Scale]
-    datasets: dict[str, Dataset]
-    tokenizers: dict[str, Tokenizer]
-    bases: dict[str, dict[ScaleName, Base]]
+    datasets: dict[Name, Dataset]
+    tokenizers: dict[Name, Tokenizer]
+    bases: dict[Name, dict[ScaleName, Base]]
     studies: dict[StudyName, Study]
     analysis: Analysis
+    _sources: Sources = PrivateAttr()
 
-    @model_validator(mode="after")
-    def _names_refer_to_something(self) -> "Params":
-        def known(key: str, name: str, among: dict[str, Any], where: str) -> None:
-            if name not in among:
-                raise ValueError(f"{key} refers to {name!r}, which {where} does not define (it has {', '.join(among)})")
+    def where(self, keys: Keys) -> str:
+        """The file and the dotted key in which the value of `keys` is written."""
+        return self._sources.where(keys)
 
-        known("scale", self.scale, self.scales, "scales")
-        for base_name, by_scale in self.bases.items():
-            for scale, base in by_scale.items():
-                key = f"bases.{base_name}.{scale}"
-                known(f"{key}.dataset", base.dataset, self.datasets, "datasets")
-                if base.tokenizer is not None:
-                    known(f"{key}.tokenizer", base.tokenizer, self.tokenizers, "tokenizers")
-                known(f"{key}.optimiser", base.optimiser, base.optimisers, f"{key}.optimisers")
-        for name, study in self.studies.items():
-            if name in RULES:
-                raise ValueError(f"studies.{name}: a target of the workflow has this name; give the study another")
-            known(f"studies.{name}.base", study.base, self.bases, "bases")
-        return self
+
+def params_files(path: Path) -> list[Path]:
+    """The params file at `path` and those of the catalogue that lie beside it."""
+    return [path, *(file for name in layout.CATALOGUE if (file := path.parent / name).exists())]
 
 
 def read_params(path: Path) -> Params:
-    """The checked content of a params file.
+    """The checked content of a params file and of the catalogue beside it.
 
     Raises:
-        NervelabError: the file is missing, is not YAML, or says something it may not; the sentence names the key.
+        NervelabError: a file is missing, is not YAML, or says something it may not; the sentence names file and key.
     """
-    try:
-        content = yaml.load(path.read_bytes(), Loader=_Loader)
-    except FileNotFoundError as error:
-        raise NervelabError(f"{path} is missing: run this from the project's folder, or restore the file.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise NervelabError(f"{path}{place}: {problem}; mend the YAML there.") from error
-    return checked(Params, content, str(path))
+    content: dict[str, Any] = {}
+    files: dict[str, Path] = {}
+    for file in params_files(path):
+        allowed = layout.CATALOGUE.get(file.relative_to(path.parent)) if file != path else None
+        for section, said in read_yaml(file).items():
+            if allowed is not None and section not in allowed:
+                raise NervelabError(f"{file}: {section}: this file holds {' and '.join(allowed)} alone; move it away.")
+            if section in files:
+                raise NervelabError(f"{files[section]}: {section} stands in {file} too; keep one of them.")
+            content[section], files[section] = said, file
+    derivation = Derivation(content, Sources(path, files).where)
+    sources = Sources(path, files, derivation.places)
+    params = checked(Params, derivation.content, sources.where)
+    params._sources = sources
+    _refuse_unknown_names(params)
+    return params
 
 
-def checked(record: type[Record], content: Any, where: str, prefix: str = "") -> Any:
-    """`content` as a record.
+def _refuse_unknown_names(params: Params) -> None:
+    def known(keys: Keys, name: str, among: dict[str, Any], defined: str) -> None:
+        if name not in among:
+            raise NervelabError(
+                f"{params.where(keys)} refers to {name!r}, which {defined} does not define (it has {', '.join(among)})."
+            )
 
-    Raises:
-        NervelabError: it does not fit; the sentence names `where`, the key's path and the remedy.
-    """
-    try:
-        return record.model_validate(content)
-    except ValidationError as error:
-        # A key that is not known explains a key that is missing, so it comes first.
-        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        first = problems[0]
-        key = ".".join(str(part) for part in (*([prefix] if prefix else []), *_keys(first["loc"], content)))
-        more = f" ({len(problems) - 1} more to mend after it)" if len(problems) > 1 else ""
-        raise NervelabError(f"{where}: {f'{key}: ' if key else ''}{_say(first)}{more}.") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key given twice, which YAML's own loader settles silently for the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _keys(location: tuple[int | str, ...], content: Any) -> list[int | str]:
-    """The location of an error without what pydantic inserts into it: the tags of unions, and marks of keys."""
-    keys: list[int | str] = []
-    tag_passed = False
-    for part in location:
-        is_tag = isinstance(content, dict) and not tag_passed and part in [content.get(tag) for tag in TAGS]
-        if is_tag or part == "[key]":
-            tag_passed = is_tag
-            continue
-        tag_passed = False
-        keys.append(part)
-        if isinstance(content, dict):
-            content = content.get(part)
-        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
-            content = content[part]
-    return keys
-
-
-def _say(problem: Any) -> str:
-    kind, given = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
-        return "this key is not known; remove it or mend its spelling"
-    if kind == "missing":
-        return "this key is missing; add it"
-    if kind == "union_tag_not_found":
-        return f"the key {problem['ctx']['discriminator']} is missing; add it"
-    if kind == "union_tag_invalid":
-        key, tag, known = (problem["ctx"][each] for each in ("discriminator", "tag", "expected_tags"))
-        return f"{tag!r} is no {key} known here; use one of {known}"
-    if kind == "value_error":
-        return str(problem["ctx"]["error"])
-    if kind == "model_type":
-        return f"should be a mapping of keys to values, but is {given!r}"
-    if kind in ("tuple_type", "list_type"):
-        return f"should be a list in square brackets, but is {given!r}"
-    said = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{said}, but is {given!r}{_hint(kind, given)}" if not isinstance(given, dict) else said
-
-
-def _hint(kind: str, given: Any) -> str:
-    """What YAML made of a value that looked like another."""
-    if isinstance(given, str) and kind.startswith(("float", "int")):
-        try:
-            float(given)
-        except ValueError:
-            return "; write a plain number"
-        return (
-            "; YAML reads 1e-3 as text, write 1.0e-3" if "e" in given.lower() else "; write the number without quotes"
-        )
-    if isinstance(given, bool) and kind.startswith(("string", "literal")):
-        return "; YAML reads a bare yes, no, on or off so, put it in quotes"
-    return ""
+    known(("scale",), params.scale, params.scales, "scales")
+    for base_name, by_scale in params.bases.items():
+        for scale, base in by_scale.items():
+            keys = ("bases", base_name, scale)
+            known((*keys, "dataset"), base.dataset, params.datasets, "datasets")
+            if base.tokenizer is not None:
+                known((*keys, "tokenizer"), base.tokenizer, params.tokenizers, "tokenizers")
+            known((*keys, "optimiser"), base.optimiser, base.optimisers, ".".join((*keys, "optimisers")))
+    for name, study in params.studies.items():
+        if name in RULES:
+            raise NervelabError(
+                f"{params.where(('studies', name))}: a target of the workflow has this name; give the study another."
+            )
+        known(("studies", name, "base"), study.base, params.bases, "bases")

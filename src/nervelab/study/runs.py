@@ -173,7 +173,7 @@ def load_project(path: Path = layout.PARAMS, scale: str | None = None, only: str
         raise NervelabError(f"{path}: there is no study {only!r}; use one of {', '.join(params.studies)}.")
     found: dict[str, Run] = {}
     data: dict[str, Tokens | Corpus] = {}
-    for point in expand(params, scale, path, only):
+    for point in expand(params, scale, only):
         run = _run(scale, point, data)
         earlier = found.get(run.name)
         found[run.name] = run if earlier is None else _shared(earlier, run)

@@ -8,10 +8,10 @@ from nervelab.study.config.record import Positive, Record, Share
 
 
 class Package(Record):
-    """One pinned wheel of the package index, used as a container of text."""
+    """One pinned wheel of the package index, used as a container of text; name and version make a file name."""
 
-    name: str
-    version: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     licence: str
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 from nervelab import layout
 from nervelab.build.locks import hold_job
 from nervelab.errors import NervelabError
+from nervelab.files import machine_fault
 from nervelab.study.stamps import write_stamp
 from nervelab.study.targets import Targets
 
@@ -26,8 +26,11 @@ def main() -> None:
     """Run the command line; a user's error is one sentence and exit status 2."""
     try:
         app()
-    except NervelabError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except (NervelabError, OSError) as error:
+        said = machine_fault(error) if isinstance(error, OSError) else str(error)
+        if said is None:
+            raise
+        sys.stderr.write(f"error: {said}\n")
         sys.exit(2)
 
 
@@ -232,17 +235,22 @@ def repro(context: typer.Context) -> None:
 def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False) -> None:
     """List, or remove, the runs, plans and data that no scale of params.yaml asks for."""
     from nervelab.build.locks import sole_build
-    from nervelab.study.prune import size, unwanted
+    from nervelab.study.prune import remove, size, unwanted
 
     with sole_build(lambda said: sys.stderr.write(f"{said}\n")):
         paths = unwanted()
         verb = "removed" if yes else "would remove"
         megabytes = size(paths) / 1e6
+        stayed = {}
         for path in paths:
-            if yes:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            sys.stdout.write(f"{verb} {path}\n")
-    sys.stdout.write(f"{verb} {len(paths)} files and folders, {megabytes:.1f} MB{'' if yes else '; --yes does it'}\n")
+            kept = remove(path) if yes else {}
+            stayed |= kept
+            sys.stdout.write(f"could not remove all of {path}\n" if kept else f"{verb} {path}\n")
+    total = f"{len(paths)} files and folders, {megabytes:.1f} MB"
+    sys.stdout.write(f"{verb} {total}{'' if yes else '; --yes does it'}{', but for what follows' if stayed else ''}\n")
+    if stayed:
+        listed = ", ".join(f"{path} ({reason})" for path, reason in stayed.items())
+        raise NervelabError(f"{listed} could not be removed: mend that, then run `nervelab prune --yes` again.")
 
 
 def _targets_for(stamp: Path, stage: str, scale: str | None, only: str | None) -> Targets:

@@ -10,6 +10,7 @@ TOKENS = Path("data/tokens")
 WHEELS = Path("data/wheels")
 PLANS = Path("plans")
 CHECKPOINTS = Path(".checkpoints")
+FROZEN = Path(".nervelab.frozen")  # the fingerprints of the code that was frozen in this folder
 RUNS = Path("runs")
 AGGREGATES = Path("aggregates")
 RESULTS = Path("results")

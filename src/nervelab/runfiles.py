@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab.errors import NervelabError
-from nervelab.files import read_json, sha256
+from nervelab.files import read_mapping, sha256
 
 SPECTRA = "spectra.parquet"
 EIGENVALUES = "eigenvalues.parquet"
@@ -31,7 +31,7 @@ def whole_run(folder: Path) -> dict[str, Any] | None:
     if not all((folder / file).is_file() for file in RUN_FILES):
         return None
     try:
-        recorded = read_json(folder / RUN_JSON, "it is made again.")
+        recorded = read_mapping(folder / RUN_JSON, "it is made again.")
         hashes = {file: recorded["files"][file] for file in RUN_RESULTS}
     except (NervelabError, KeyError, TypeError):  # a damaged run.json vouches for nothing
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 from nervelab import runfiles
 from nervelab.analysis.runs import RunFolder, open_run
 from nervelab.errors import NervelabError
-from nervelab.files import canonical_json, read_json, write_with
+from nervelab.files import canonical_json, read_json, write_bytes
 
 _IDENTITY = {"scale": pl.String, "name": pl.String, "id": pl.String, "studies": pl.List(pl.String)}
 # Settings that runs are looked up and named by: there even if no run at hand has them.
@@ -61,7 +62,9 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
         gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
     for file, table in gathered.items():
-        write_with(out_dir / file, table.write_parquet)
+        content = BytesIO()  # serialised first: Polars reports a full disk as an error of its own
+        table.write_parquet(content)
+        write_bytes(out_dir / file, content.getvalue())
     return [out_dir / file for file in gathered]
 
 

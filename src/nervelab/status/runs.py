@@ -10,7 +10,7 @@ from typing import Any
 from nervelab import layout, runfiles
 from nervelab.build.told import alive, told
 from nervelab.errors import NervelabError
-from nervelab.files import canonical_json, read_json
+from nervelab.files import canonical_json, read_json, read_mapping
 from nervelab.study.runs import Project, Run
 from nervelab.study.targets import REMEDY, refuse_truncated
 
@@ -132,7 +132,7 @@ def failure(log: Path) -> str | None:
 def _ended(run: Run) -> Standing:
     try:
         refuse_truncated(run)
-        recorded = read_json(run.folder / runfiles.RUN_JSON, REMEDY)
+        recorded = read_mapping(run.folder / runfiles.RUN_JSON, REMEDY)
     except NervelabError as error:
         return Standing(run, "damaged", str(error))
     outcome = recorded.get("outcome")

@@ -1,7 +1,7 @@
 """Plans: a run frozen as a file, with a snapshot of the code that will train it.
 
 A training reads its plan and nothing else, so that editing params.yaml or the code while jobs are queued cannot land
-a run under an identity that is not its own.
+a run under an identity that is not its own. What somebody else froze is refused: its code would run here.
 """
 
 import shutil
@@ -40,6 +40,7 @@ def write_plan(run: Run) -> None:
     """Write the plan of a run, and the snapshot of its code unless it is there already."""
     modules = components(run.config)
     _write_snapshot([TRAINER, *modules.values()], run.fingerprint)
+    _remember(run.fingerprint)
     write_json(
         layout.plan_path(run.name),
         {
@@ -68,6 +69,9 @@ def read_plan(path: Path) -> Plan:
         entries = [TRAINER, *content["components"].values()]
     except (KeyError, TypeError, AttributeError) as error:
         raise NervelabError(f"{path} is no plan (it lacks {error}): {remedy}") from error
+    strange = [module for module in entries if not str(module).startswith(f"{PACKAGE}.")]
+    if strange:
+        raise NervelabError(f"{path} names {strange[0]!r}, which is no module of {PACKAGE}: {remedy}")
     if not intact:
         raise NervelabError(f"{path} was changed after it was written (its id no longer fits its content): {remedy}")
     plan = Plan(path, content)
@@ -75,7 +79,30 @@ def read_plan(path: Path) -> Plan:
         raise NervelabError(
             f"{plan.code} is not the code of {path} (missing or changed): delete both and run make again."
         )
+    if not _is_ours(entries, content["fingerprint"]):
+        raise NervelabError(f"{plan.code} was not frozen in this folder: delete it and {path}, and run make again.")
     return plan
+
+
+def _remember(code: str) -> None:
+    """Put on record that this code was frozen here."""
+    if code not in _frozen_here():
+        with layout.FROZEN.open("a", encoding="ascii") as file:
+            file.write(f"{code}\n")
+
+
+def _frozen_here() -> list[str]:
+    return layout.FROZEN.read_text(encoding="ascii").split() if layout.FROZEN.is_file() else []
+
+
+def _is_ours(entries: list[str], code: str) -> bool:
+    """Whether a snapshot is of code that was frozen here, or is the code of this folder."""
+    if code in _frozen_here():
+        return True
+    try:
+        return fingerprint(entries) == code
+    except NervelabError:  # the folder's code has no such entry
+        return False
 
 
 def _write_snapshot(entries: list[str], code: str) -> None:

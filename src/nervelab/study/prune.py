@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nervelab import layout
@@ -41,14 +44,42 @@ def unwanted() -> list[Path]:
     return sorted(path for path in present if path not in wanted)
 
 
-def size(paths: Iterable[Path]) -> int:
-    """The bytes below some files and folders."""
-    return sum(
-        each.stat().st_size
-        for path in paths
-        for each in (path.rglob("*") if path.is_dir() else [path])
-        if each.is_file()
-    )
+def size(paths: Sequence[Path]) -> int:
+    """The bytes below some files and folders; a link counts as itself, and what vanishes meanwhile as nothing."""
+    inside = (each for path in paths for each in (() if path.is_symlink() else path.rglob("*")))
+    return sum(map(_bytes, (*paths, *inside)))
+
+
+def remove(path: Path) -> dict[Path, str]:
+    """Remove a file or a folder, of a link the link alone. What could not be removed, and why; the rest is gone."""
+    stayed: dict[Path, str] = {}
+    if path.is_dir() and not path.is_symlink():
+        for folder, folders, files in os.walk(path, topdown=False, onerror=lambda error: _note(error, stayed)):
+            for name in (*files, *folders):
+                _try(Path(folder) / name, stayed)
+    _try(path, stayed)
+    return stayed
+
+
+def _try(path: Path, stayed: dict[Path, str]) -> None:
+    try:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        _note(error, stayed)
+
+
+def _note(error: OSError, stayed: dict[Path, str]) -> None:
+    """A folder stays because of what is in it, which has its own line; what is not there any more did not stay."""
+    if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+        stayed[Path(error.filename)] = os.strerror(error.errno)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        found = path.lstat()
+    except OSError:  # it vanished, or may not be looked at
+        return 0
+    return 0 if stat.S_ISDIR(found.st_mode) else found.st_size
 
 
 def _asked_for() -> Iterator[tuple[str, str | None]]:

@@ -21,7 +21,7 @@ from nervelab.errors import NervelabError
 from nervelab.files import machine_fault
 from nervelab.runfiles import whole_run
 from nervelab.training.artefacts import environment, unshared, write_run
-from nervelab.training.checkpoint import Checkpoints, clear, sole_owner
+from nervelab.training.checkpoint import REMEDY, Checkpoints, clear, sole_owner
 from nervelab.training.execution import Execution
 from nervelab.training.loop import Diverged, Loop
 from nervelab.training.preemption import Stopped, StopRequest
@@ -49,7 +49,12 @@ def train(execution: Execution, stop: StopRequest) -> str:
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds, run=plan["id"])
         saved = checkpoints.load()
         if saved is not None:
-            loop.restore(saved)
+            try:
+                loop.restore(saved)
+            except torch.OutOfMemoryError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise NervelabError(f"{checkpoints.path} is no state of this run: {REMEDY}") from error
         outcome, final = _run(loop, checkpoints, stop)
         summary = {
             **{key: plan[key] for key in ("name", "id", "slug", "config", "inputs", "fingerprint")},

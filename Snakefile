@@ -3,20 +3,29 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.utils import min_version
+from snakemake import __version__ as version
 
-from nervelab import datafiles, runfiles
-from nervelab.study.targets import Targets
-
-min_version("9.0")
+try:
+    from nervelab import datafiles, runfiles
+    from nervelab.build.engine import one_sentence, refuse_other_versions, settle
+    from nervelab.study.options import read_options
+    from nervelab.study.targets import Targets
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: the Python of this Snakemake lacks {error.name}: run make, or .venv/bin/snakemake."
+    )
 
 # Jobs call the `nervelab` of the Python that runs this, activated or not.
 shell.prefix(f"export PATH='{Path(sys.executable).parent}':$PATH; ")
 
-targets = Targets.of(
-    scale=config.get("scale") or os.environ.get("NERVELAB_SCALE"),
-    only=config.get("only") or os.environ.get("NERVELAB_ONLY"),
-)
+with one_sentence():
+    refuse_other_versions(version)
+    options = read_options(config)
+    settle(workflow, device=options.device, gpus=options.gpus)
+    targets = Targets.of(
+        scale=options.scale or os.environ.get("NERVELAB_SCALE"),
+        only=options.only or os.environ.get("NERVELAB_ONLY"),
+    )
 
 
 wildcard_constraints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,17 @@ import typer
 
 from nervelab import layout
 from nervelab.build.locks import hold_job
+from nervelab.data.folders import verify
+from nervelab.datafiles import CORPUS_FILES, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import machine_fault
+from nervelab.runfiles import RUN_FILES
+from nervelab.study.options import Options
 from nervelab.study.stamps import write_stamp
 from nervelab.study.targets import Targets
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+DEFAULTS = Options()
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
 OnlyOption = Annotated[str | None, typer.Option(help="One study of params.yaml; by default all of them.")]
 StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG names it.")]
@@ -40,6 +46,8 @@ def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     hold_job(f"corpus-{id}", layout.CORPORA / id)
     from nervelab.study.runs import load_project
 
+    if _already_there(layout.CORPORA / id, CORPUS_FILES, verify):
+        return
     project = load_project(scale=scale, only=only)
     if id not in project.corpora:
         raise NervelabError(f"params.yaml asks for no corpus with the id {id}: it was edited; start the build again.")
@@ -58,6 +66,8 @@ def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     from nervelab.data.tokens import build_tokens
     from nervelab.study.runs import load_project
 
+    if _already_there(layout.TOKENS / id, TOKENS_FILES, verify):
+        return
     project = load_project(scale=scale, only=only)
     if id not in project.tokens:
         raise NervelabError(f"params.yaml asks for no tokens with the id {id}: it was edited; start the build again.")
@@ -82,14 +92,21 @@ def plan(names: list[str], scale: ScaleOption = None, only: OnlyOption = None) -
 def train(
     path: Annotated[Path, typer.Argument(metavar="PLAN")],
     out: Annotated[Path, typer.Option(help="The folder of the run.")],
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = DEFAULTS.device,
     threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
-    accumulation: Annotated[int, typer.Option(help="Parts of a batch that are trained on one after the other.")] = 1,
-    checkpoint_seconds: Annotated[float, typer.Option(help="Seconds between two checkpoints.")] = 5.0,
+    accumulation: Annotated[
+        int, typer.Option(help="Parts of a batch that are trained on one after the other.")
+    ] = DEFAULTS.accumulation,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints.")
+    ] = DEFAULTS.checkpoint_seconds,
 ) -> None:
     """Train the run of a plan, by the code that the plan was made with."""
+    from nervelab.analysis.runs import verify_run
     from nervelab.study.plans import read_plan
 
+    if out.name == path.stem and _already_there(out, RUN_FILES, verify_run):
+        return
     frozen = read_plan(path)
     name = frozen.content["name"]
     arguments = {
@@ -174,7 +191,6 @@ def check(
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.analysis.runs import verify_run
-    from nervelab.data.folders import verify
 
     stages = ("data", "tokens", "trained")
     if stage not in stages:
@@ -251,6 +267,19 @@ def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, o
     if stayed:
         listed = ", ".join(f"{path} ({reason})" for path, reason in stayed.items())
         raise NervelabError(f"{listed} could not be removed: mend that, then run `nervelab prune --yes` again.")
+
+
+def _already_there(folder: Path, files: Iterable[str], verify: Callable[[Path], object]) -> bool:
+    """Whether all `files` are there and whole, said in one line: then a job that was forced makes nothing again.
+
+    Raises:
+        NervelabError: all are there and one is damaged; nothing was touched.
+    """
+    if not all((folder / file).exists() for file in files):
+        return False
+    verify(folder)
+    sys.stderr.write(f"{folder} is there and whole, and is not made again: delete it to have it made anew\n")
+    return True
 
 
 def _targets_for(stamp: Path, stage: str, scale: str | None, only: str | None) -> Targets:

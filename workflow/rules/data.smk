@@ -15,7 +15,7 @@ rule tokens:
 
 rule corpus:
     output:
-        expand("data/corpora/{{id}}/{file}", file=datafiles.CORPUS_FILES),
+        update(expand("data/corpora/{{id}}/{file}", file=datafiles.CORPUS_FILES)),
     log:
         "logs/corpus/{id}.log",
     benchmark:
@@ -32,7 +32,7 @@ rule tokenise:
     input:
         ancient(targets.needed_to_tokenise),
     output:
-        expand("data/tokens/{{id}}/{file}", file=datafiles.TOKENS_FILES),
+        update(expand("data/tokens/{{id}}/{file}", file=datafiles.TOKENS_FILES)),
     log:
         "logs/tokens/{id}.log",
     benchmark:

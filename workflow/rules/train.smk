@@ -5,7 +5,7 @@ localrules:
 # One job writes every plan before the first training starts: a queued training reads its plan, never params.yaml.
 rule plans:
     output:
-        targets.plan_files,
+        update(targets.plan_files),
     log:
         "logs/plans.log",
     benchmark:
@@ -22,7 +22,7 @@ rule train:
     input:
         ancient(targets.needed_to_train),
     output:
-        expand("runs/{{scale}}/{{name}}/{file}", file=runfiles.RUN_FILES),
+        update(expand("runs/{{scale}}/{{name}}/{file}", file=runfiles.RUN_FILES)),
     log:
         "logs/{scale}/{name}.log",
     benchmark:
@@ -31,11 +31,11 @@ rule train:
     resources:
         runtime=2880,
         mem_mb=4000,
-        gpu=int(str(config.get("device", "cpu")).startswith("cuda")),
+        gpu=options.gpus,
     params:
-        device=config.get("device", "cpu"),
-        accumulation=config.get("accumulation", 1),
-        seconds=config.get("checkpoint_seconds", 5),
+        device=options.device,
+        accumulation=options.accumulation,
+        seconds=options.checkpoint_seconds,
     shell:
         "nervelab train plans/{wildcards.name}.json --out runs/{wildcards.scale}/{wildcards.name} --device {params.device} --threads {threads}"
         " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"

@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ LOCK = Path(".nervelab.lock")
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 DVC_LOCK = Path(".dvc/tmp/rwlock")
 JOB_LOCKS = Path(".locks")
+_TRIES, _SECONDS_BETWEEN_TRIES = 5, 0.1
 
 
 @contextmanager
@@ -34,8 +36,7 @@ def sole_build(say: Callable[[str], None]) -> Iterator[int]:
         except BlockingIOError:
             say(f"another build is running here (process {_owner()}); waiting for it to end")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _name_owner(descriptor)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -64,6 +65,29 @@ def hold_job(name: str, *folders: Path) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     for folder in folders:
         remove_half_written(folder)
+
+
+def claim_build() -> None:
+    """Hold the folder's build lock for as long as this process lives, unless it or a process above it does already.
+
+    Raises:
+        NervelabError: another build is running here.
+    """
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    this = psutil.Process()
+    for _ in range(_TRIES):  # whoever asks whether it is held holds it for a moment
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _name_owner(descriptor)
+            return
+        if _owner() in {str(process.pid) for process in (this, *this.parents())}:
+            os.close(descriptor)
+            return
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    os.close(descriptor)
+    raise NervelabError(
+        f"another build is running in this folder (process {_owner()}): wait for it to end or stop it, and try again."
+    )
 
 
 def clear_snakemake_locks(say: Callable[[str], None]) -> None:
@@ -101,6 +125,11 @@ def clear_dvc_lock(say: Callable[[str], None]) -> None:
     if owners or not held:
         say("clearing the lock of a DVC that was killed")
     DVC_LOCK.unlink()
+
+
+def _name_owner(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def _owner() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout
-from nervelab.errors import NervelabError
+from nervelab.errors import NervelabError, missing
 from nervelab.files import read_json, write_json
 from nervelab.study.components import TRAINER, components
 from nervelab.study.fingerprint import PACKAGE, closure, fingerprint, package_data
@@ -61,6 +61,8 @@ def read_plan(path: Path) -> Plan:
     Raises:
         NervelabError: the plan or the snapshot is missing or is not what was written.
     """
+    if not path.exists():
+        raise missing(path, "start the build again, which writes it before it trains.")
     remedy = "delete it and run make again."
     content = read_json(path, remedy)
     try:

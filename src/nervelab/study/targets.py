@@ -174,7 +174,7 @@ class Targets:
 
 
 def refuse_truncated(run: Run) -> None:
-    """Refuse a run that has a file of the wrong size: cheap enough for every parse.
+    """Refuse a run that has a file of the wrong size, or without its end: cheap enough for every parse.
 
     Whoever reads a run compares the sha256 as well.
 
@@ -204,10 +204,11 @@ def _sizes(recorded: Path) -> dict[str, int]:
 
 
 def _refuse_wrong_size(path: Path, expected: int | None) -> None:
-    """Files that may differ between executions have no size on record; empty they may not be."""
+    """Files that may differ between executions have no size on record: they must end as their format does."""
     if not path.exists():
         return
     size = path.stat().st_size
-    if size == 0 or (expected is not None and size != expected):
-        should = "it is empty" if expected is None else f"{size} bytes instead of {expected}"
-        raise damaged(path, should, REMEDY)
+    if expected is not None and size != expected:
+        raise damaged(path, f"{size} bytes instead of {expected}", REMEDY)
+    if size == 0 or (expected is None and runfiles.cut_short(path)):
+        raise damaged(path, "it is empty" if size == 0 else "it has no end", REMEDY)

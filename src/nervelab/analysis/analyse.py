@@ -42,8 +42,7 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     verdicts = {finding: finding.decide(aggregates, settings) for finding in FINDINGS}
     known = {"scale": aggregates.scale, "confidence": settings.confidence}
     rows = [known | row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
-    scale = pl.lit(aggregates.scale).alias("scale")
-    frames = {f"tables/{table.id}.csv": table.build(aggregates, settings).select(scale, pl.all()) for table in TABLES}
+    frames = {f"tables/{table.id}.csv": table.written(aggregates, settings) for table in TABLES}
     frames["findings.csv"] = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())

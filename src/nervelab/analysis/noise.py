@@ -23,11 +23,13 @@ class Noise:
         deviation: pooled standard deviation, of ln(quantity) if the quantity is compared by ratios.
         freedom: its degrees of freedom, runs less models.
         models: how many models it is pooled over.
+        runs: the names of their runs.
     """
 
     deviation: float
     freedom: int
     models: int
+    runs: tuple[str, ...] = ()
 
 
 def seed_noise(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
@@ -45,13 +47,15 @@ def seed_noise_everywhere(aggregates: Aggregates, quantity: Quantity, settings: 
 
 
 def _pooled(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:
-    groups = [_values(runs, quantity, settings) for runs in models]
-    groups = [values for values in groups if len(values) > 1]
+    found = [(_values(runs, quantity, settings), runs) for runs in models]
+    pooled = [(values, runs) for values, runs in found if len(values) > 1]
+    groups = [values for values, _ in pooled]
     if not groups:
         return None
     freedom = sum(len(values) - 1 for values in groups)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
-    return Noise(math.sqrt(squares / freedom), freedom, len(groups))
+    names = (run.row["name"] for _, runs in pooled for run in runs if quantity.of(run, settings) is not None)
+    return Noise(math.sqrt(squares / freedom), freedom, len(groups), tuple(names))
 
 
 def level(runs: Sequence[Run], quantity: Quantity, noise: Noise | None, settings: Analysis) -> Estimate:

@@ -8,13 +8,14 @@ import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.models import names
 from nervelab.analysis.tables.settings import (
     data_in_words,
     rate_in_words,
     schedule_in_words,
     together,
 )
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.words import thousands
 from nervelab.study.decisions import Analysis
 
@@ -28,8 +29,8 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
     for printed in paper.rows(_ID):
         runs = [run for run in aggregates.all_runs() if run.row["base"] == printed["base"]]
         if runs:
-            rows.append({"model": printed["label"], "paper": printed["paper"], **_here(runs)})
-    return pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String))
+            rows.append({"model": printed["label"], "paper": printed["paper"], **_here(runs), RUNS: names(runs)})
+    return pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String) | {RUNS: RUNS_TYPE})
 
 
 def _here(runs: list[Run]) -> dict[str, str]:

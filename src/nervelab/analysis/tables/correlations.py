@@ -10,9 +10,9 @@ import polars as pl
 from nervelab.analysis import correlations, paper
 from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
 from nervelab.analysis.labels import METRICS, SHORT, WINDOW
-from nervelab.analysis.models import named, outcome, outcome_over_widths, over_widths
+from nervelab.analysis.models import named, names, outcome, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import SITES, final_pairs
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.trends import pearson_of, spearman_of
 from nervelab.study.decisions import Analysis
 
@@ -20,7 +20,7 @@ CHECKPOINTS_ID = "table-03-checkpoints"
 WIDTHS_ID = "table-03-widths"
 _R = ("pearson", "spearman")
 _ENDS = ("", "_low", "_high")
-_KEYS = dict.fromkeys(("model", "label", "metric", "site", "state"), pl.String)
+_KEYS = dict.fromkeys(("model", "label", "metric", "site", "state"), pl.String) | {RUNS: RUNS_TYPE}
 _CHECKPOINTS = {
     **_KEYS,
     "paper_pearson": pl.Float64,
@@ -41,7 +41,8 @@ def _over_checkpoints(aggregates: Aggregates, settings: Analysis) -> pl.DataFram
     rows = []
     for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), METRICS, SITES):
         run = aggregates.find(**printed["settings"])
-        row = _keys(printed, metric, site, outcome(() if run is None else (run,)))
+        runs = () if run is None else (run,)
+        row = _keys(printed, metric, site, outcome(runs)) | {RUNS: names(runs)}
         rows.append(row | ({} if run is None else _measured(run, f"{metric}_{site}", settings)))
     return pl.DataFrame(rows, schema=_CHECKPOINTS)
 
@@ -76,7 +77,7 @@ def _over_widths(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         runs = over_widths(aggregates, printed["settings"])
         state = outcome_over_widths(runs)
         for metric, site in product(METRICS, SITES):
-            row = _keys(printed, metric, site, state) | {"model": printed["label"]}
+            row = _keys(printed, metric, site, state) | {"model": printed["label"], RUNS: names(runs)}
             if state == "finished":
                 pairs = final_pairs(runs, f"{metric}_{site}")
                 for name, correlation in (("pearson", pearson_of), ("spearman", spearman_of)):

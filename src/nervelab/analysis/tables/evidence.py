@@ -10,7 +10,7 @@ from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.models import run_named
 from nervelab.analysis.noise import Noise, half_width, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
 
 _IDENTITY = (
@@ -28,7 +28,8 @@ _IDENTITY = (
 
 def _measurements(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
     losses = aggregates.history.select("name", "step", "eval_loss")
-    return aggregates.spectra.join(losses, on=["name", "step"], how="left", maintain_order="left")
+    rows = aggregates.spectra.join(losses, on=["name", "step"], how="left", maintain_order="left")
+    return rows.with_columns(pl.concat_list("name").alias(RUNS))
 
 
 def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
@@ -37,9 +38,10 @@ def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         {key: run.row[key] for key in _IDENTITY if key in run.row}
         | {"model": run_named(run.row)}
         | {quantity.id: quantity.of(run, settings) for quantity in quantities}
+        | {RUNS: [run.row["name"]]}
         for run in aggregates.all_runs()
     ]
-    types = {quantity.id: pl.Float64 for quantity in quantities}
+    types = {quantity.id: pl.Float64 for quantity in quantities} | {RUNS: RUNS_TYPE}
     return pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None)
 
 
@@ -49,6 +51,7 @@ def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         "deviation": pl.Float64,
         **dict.fromkeys(("degrees_of_freedom", "models"), pl.Int64),
         **dict.fromkeys(("between_two_runs", "between_two_means_of_three"), pl.Float64),
+        RUNS: RUNS_TYPE,
     }
     rows = [
         _noise_row(quantity, seed_noise(aggregates, quantity, settings), settings)
@@ -69,13 +72,14 @@ def _noise_row(quantity: Quantity, noise: Noise | None, settings: Analysis) -> d
         "compared_by": "ratio" if quantity.by_ratio else "difference",
     }
     if noise is None:
-        return row
+        return row | {RUNS: []}
     return row | {
         "deviation": noise.deviation,
         "degrees_of_freedom": noise.freedom,
         "models": noise.models,
         "between_two_runs": half_width(2, noise, settings),
         "between_two_means_of_three": half_width(2 / 3, noise, settings),
+        RUNS: noise.runs,
     }
 
 

@@ -9,11 +9,11 @@ import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.models import outcome
+from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise_everywhere
 from nervelab.analysis.orders import COLUMNS, Difference, agreement, by_errors, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS, final
-from nervelab.analysis.tables.table import METRIC_COLUMNS, Column, Table
+from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
@@ -24,12 +24,14 @@ _SCHEMA = {
     **dict.fromkeys(_NUMBERS, pl.Float64),
     "state": pl.String,
     **dict.fromkeys(COLUMNS, pl.String),
+    RUNS: RUNS_TYPE,
 }
 
 
 def _row(runs: tuple[Run, ...], printed: dict[str, Any], quality: str) -> dict[str, Any]:
     state = outcome(runs) if runs or "on_request" not in printed else f"on request: make ONLY={printed['on_request']}"
     row = dict.fromkeys(_SCHEMA) | {"model": printed["label"], "printed": printed.get("printed"), "state": state}
+    row[RUNS] = names(runs)
     finished = [run for run in runs if not run.failed]
     return row | _measured(finished, quality) if finished else row
 
@@ -115,6 +117,7 @@ def _table(
         ),
         build=build,
         remark=lambda frame: agreement(frame, printed="printed", more_is_better=quality == "accuracy"),
+        across=COLUMNS,
         undecided=sections,
     )
 

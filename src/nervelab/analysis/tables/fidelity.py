@@ -11,13 +11,14 @@ from nervelab.analysis import paper
 from nervelab.analysis.aggregates import FULL, Aggregates, Run
 from nervelab.analysis.fidelity import KEPT, METRICS, fidelity
 from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW, estimator_named
+from nervelab.analysis.models import names
 from nervelab.analysis.prediction import pearson_over_checkpoints
-from nervelab.analysis.tables.table import Column, Table, as_printed
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
 from nervelab.study.decisions import Analysis
 
 ERRORS_ID = "table-08-estimator-errors"
 CORRELATIONS_ID = "table-09-estimator-correlations"
-_KEYS = dict.fromkeys(("estimator", "words", "metric", "state"), pl.String)
+_KEYS = dict.fromkeys(("estimator", "words", "metric", "state"), pl.String) | {RUNS: RUNS_TYPE}
 
 
 def _errors(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
@@ -60,7 +61,8 @@ def _correlation_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[di
 
 def _keys(estimator: str, metric: str, run: Run | None) -> dict[str, Any]:
     state = NOT_RUN if run is None else run.state
-    return {"estimator": estimator, "words": estimator_named(estimator), "metric": metric, "state": state}
+    keys = {"estimator": estimator, "words": estimator_named(estimator), "metric": metric, "state": state}
+    return keys | {RUNS: names([run])}
 
 
 def _kept(frame: pl.DataFrame) -> str:

@@ -9,11 +9,11 @@ import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.models import outcome
+from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.orders import COLUMNS, agreement, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
 
 _ID = "table-02-perplexity"
@@ -28,6 +28,7 @@ _SCHEMA = {
     "paper_rank": pl.Int64,
     "measured_rank": pl.Int64,
     **dict.fromkeys(COLUMNS, pl.String),
+    RUNS: RUNS_TYPE,
 }
 
 
@@ -49,6 +50,7 @@ def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
 
 def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed.get("perplexity")}
+    row[RUNS] = names(runs)
     state = outcome(runs)
     # The last loss of a failed run is not the quality of its architecture.
     if state != "finished":
@@ -80,4 +82,5 @@ PERPLEXITY = Table(
     ),
     build=_build,
     remark=lambda frame: agreement(frame, printed="paper_perplexity", label="architecture"),
+    across=("measured_rank", *COLUMNS),
 )

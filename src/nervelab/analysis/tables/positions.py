@@ -7,7 +7,7 @@ import polars as pl
 from nervelab.analysis.aggregates import ALL, FULL, Aggregates
 from nervelab.analysis.labels import GROUPS
 from nervelab.analysis.models import run_named
-from nervelab.analysis.tables.table import METRIC_COLUMNS, Column, Table
+from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
@@ -16,6 +16,7 @@ _SCHEMA = {
     "n_tokens": pl.Int64,
     **dict.fromkeys((*_METRICS, "ratio", "ratio_low", "ratio_high"), pl.Float64),
     "state": pl.String,
+    RUNS: RUNS_TYPE,
 }
 
 
@@ -29,7 +30,7 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
         means = last.group_by("group", maintain_order=True).agg(pl.col("n_tokens").first(), pl.col(_METRICS).mean())
         for row in means.join(_against_the_first(last), on="group", how="left", maintain_order="left").to_dicts():
             known = {"model": run_named(run.row | {"off_base": _without_own_axis(run.row["off_base"])})}
-            rows.append(known | row | {"words": GROUPS[row["group"]], "state": run.state})
+            rows.append(known | row | {"words": GROUPS[row["group"]], "state": run.state, RUNS: [run.row["name"]]})
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.labels import OPTIMISERS
 from nervelab.analysis.models import base_named
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
 
 _SCHEMA = {
@@ -15,6 +15,7 @@ _SCHEMA = {
     "seed": pl.Int64,
     **dict.fromkeys(("rate", "rate_of_the_rest", "eval_loss"), pl.Float64),
     **dict.fromkeys(("best", "state"), pl.String),
+    RUNS: RUNS_TYPE,
 }
 _SWEPT = {"optimiser", "optimiser_lr"}
 
@@ -26,7 +27,14 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
             optimiser = run.config["optimiser"]
             row = {"model": base_named(run.row), "optimiser": OPTIMISERS[optimiser["name"]], "seed": run.row["seed"]}
             row |= {"rate": optimiser["lr"], "rate_of_the_rest": optimiser.get("rest", {}).get("lr")}
-            rows.append(row | {"eval_loss": None if run.failed else run.row["eval_loss"], "state": run.state})
+            rows.append(
+                row
+                | {
+                    "eval_loss": None if run.failed else run.row["eval_loss"],
+                    "state": run.state,
+                    RUNS: [run.row["name"]],
+                }
+            )
     frame = pl.DataFrame(rows, schema=_SCHEMA)
     frame = frame.filter(pl.col("seed") == pl.col("seed").min().over("model", "optimiser"))
     frame = frame.filter(pl.col("rate").n_unique().over("model", "optimiser") > 1)
@@ -53,6 +61,7 @@ RATES = Table(
         Column("state", "outcome"),
     ),
     build=_build,
+    across=("best",),
     absent=(
         "On request: `make ONLY=tune`. What it gave at laptop scale is kept in "
         "results/only/tune/tables/learning-rates.csv."

@@ -10,7 +10,8 @@ import polars as pl
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.labels import OPTIMISERS
-from nervelab.analysis.tables.table import Column, Table
+from nervelab.analysis.models import names
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.words import THIN, thousands
 from nervelab.study.decisions import Analysis
 
@@ -117,16 +118,18 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
 
 
 def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
-    runs = [(run.row, run.config) for run in aggregates.siblings()]
+    siblings = aggregates.siblings()
+    runs = [(run.row, run.config) for run in siblings]
     rows = [
         {
             "setting": printed["setting"],
             "paper": printed["paper"],
             "here": together(dict.fromkeys(_HERE[printed["key"]](row, config) for row, config in runs)),
+            RUNS: names(siblings),
         }
         for printed in paper.rows(_ID)
     ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("setting", "paper", "here"), pl.String))
+    return pl.DataFrame(rows, schema=dict.fromkeys(("setting", "paper", "here"), pl.String) | {RUNS: RUNS_TYPE})
 
 
 def together(values: Iterable[str], between: str = " or ") -> str:

@@ -34,6 +34,10 @@ class Column:
     grouped: bool = False
 
 
+RUNS = "runs"
+"""Of a frame as it is built: the names of the runs that were looked up for a row. They are traced by, not written."""
+RUNS_TYPE = pl.List(pl.String)
+
 METRIC_COLUMNS = (
     Column("se_pre", "SE_pre", digits=2),
     Column("se_post", "SE_post", digits=2),
@@ -62,6 +66,7 @@ class Table:
         remark: a sentence or two made from the frame; empty if there is nothing to say.
         arrange: makes the rows that are shown from the frame.
         absent: what is said where the frame has no rows.
+        across: the columns of its frame that hold a row against the others, so that no runs of its own are behind them.
         undecided: the sections of the paper whose experiment it shows and of whose claims no finding decides yet.
     """
 
@@ -73,7 +78,17 @@ class Table:
     remark: Callable[[pl.DataFrame], str] = lambda frame: ""
     arrange: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame
     absent: str = "No run at this scale."
+    across: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
+
+    def written(self, aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+        """What its file holds: its frame without `RUNS`, behind the scale."""
+        return self.file_of(self.build(aggregates, settings), aggregates)
+
+    @staticmethod
+    def file_of(frame: pl.DataFrame, aggregates: Aggregates) -> pl.DataFrame:
+        """What the file of a frame that was built holds."""
+        return frame.drop(RUNS, strict=False).select(pl.lit(aggregates.scale).alias("scale"), pl.all())
 
 
 def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:

@@ -9,9 +9,9 @@ import polars as pl
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import SEEDS, Aggregates
 from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import BY_PLACEMENT, WIDTHS, over_widths
+from nervelab.analysis.models import BY_PLACEMENT, WIDTHS, names, over_widths
 from nervelab.analysis.quantities import final
-from nervelab.analysis.tables.table import Column, Table, as_printed
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
 from nervelab.study.decisions import Analysis
 
 _ID = "table-07-width"
@@ -22,6 +22,7 @@ _SCHEMA = {
     **dict.fromkeys(_NUMBERS, pl.Float64),
     "width": pl.Int64,
     "state": pl.String,
+    RUNS: RUNS_TYPE,
 }
 
 
@@ -38,6 +39,7 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
                 "paper_spread": spread,
                 "paper_share": mean / (multiple * printed["d_model"]),
                 "state": NOT_RUN if run is None else run.state,
+                RUNS: names([run]),
             }
             if run is not None and not run.failed:
                 pr_L = final(run, "pr_post")

@@ -191,6 +191,7 @@ def check(
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.analysis.runs import verify_run
+    from nervelab.report.provenance import mixed_findings
 
     stages = ("data", "tokens", "trained")
     if stage not in stages:
@@ -204,6 +205,9 @@ def check(
     checks = [each for part in wanted[: stages.index(stage) + 1] for each in part]
     for verify_folder, folder in checks:
         verify_folder(folder)
+    if stage == "trained":
+        for finding, mixture in mixed_findings(project).items():
+            sys.stderr.write(f"warning: the finding {finding} compares runs that were trained differently: {mixture}\n")
     sys.stdout.write(f"{len(checks)} folders are whole\n")
 
 
@@ -219,6 +223,27 @@ def status(
 
     found = Status.of(scale, only)
     sys.stdout.write(as_json(found) if json else as_text(found, every=every))
+
+
+@app.command()
+def trace(
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLACE",
+            help="FILE.csv:ROW:COLUMN below results/ (ROW a number from 1, or KEY=VALUE[,KEY=VALUE]), "
+            "or results/metrics.json:GROUP.NAME.",
+        ),
+    ],
+) -> None:
+    """From a number in results/ to its runs, data, code and commit; recomputed. Exit status 1 where it differs."""
+    from nervelab.analysis.origins import as_text
+    from nervelab.analysis.trace import trace as follow
+    from nervelab.study.params import read_params
+
+    found, source = follow(address, lambda: read_params(layout.PARAMS).analysis)
+    sys.stdout.write(as_text(found, source))
+    sys.exit(0 if found.equal else 1)
 
 
 @app.command()

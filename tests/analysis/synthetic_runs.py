@@ -176,6 +176,8 @@ def write_run(folder: Path, run: Planted) -> None:
         {"step": steps, "estimator": "full", "moments_seconds": 0.04, "solve_seconds": 0.01},
         schema_overrides={"step": pl.Int64},
     ).write_parquet(folder / "estimators.parquet")
+    environment = {"torch": "2.9.0", "cuda": None, "device": "a processor", "threads": 1, "git_commit": "c0ffee"}
+    write_json(folder / "environment.json", environment)
     recorded = {
         "name": run.name,
         "id": run.id,

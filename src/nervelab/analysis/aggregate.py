@@ -57,15 +57,25 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     listing = read_json(runs_json, "run make again.")
     if not listing["runs"]:
         raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
-    folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
-    gathered = {"runs.parquet": _runs(folders, listing["scale"])}
-    for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
-        gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
+    gathered = gather(listing, runs_root)
     for file, table in gathered.items():
         content = BytesIO()  # serialised first: Polars reports a full disk as an error of its own
         table.write_parquet(content)
         write_bytes(out_dir / file, content.getvalue())
     return [out_dir / file for file in gathered]
+
+
+def gather(listing: dict[str, Any], runs_root: Path) -> dict[str, pl.DataFrame]:
+    """What `aggregate` writes of the runs that the content of a runs.json lists, by the name of the file.
+
+    Raises:
+        NervelabError: a file of a run is missing or damaged.
+    """
+    folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
+    gathered = {"runs.parquet": _runs(folders, listing["scale"])}
+    for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
+        gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
+    return gathered
 
 
 def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,21 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     """
     aggregates = Aggregates.read(aggregates_dir)
     verdicts = {finding: finding.decide(aggregates, settings) for finding in FINDINGS}
-    known = {"scale": aggregates.scale, "confidence": settings.confidence}
-    rows = [known | row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
     frames = {f"tables/{table.id}.csv": table.written(aggregates, settings) for table in TABLES}
-    frames["findings.csv"] = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
+    frames["findings.csv"] = effects_of(verdicts, aggregates.scale, settings)
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())
     drop_others(out_dir / "tables", (out_dir / file for file in frames))
     by_id = {finding.id: verdict for finding, verdict in verdicts.items()}
     write_json(out_dir / "metrics.json", metrics(by_id, aggregates))
     return [out_dir / file for file in (*frames, "metrics.json")]
+
+
+def effects_of(verdicts: Mapping[Finding, Verdict], scale: str, settings: Analysis) -> pl.DataFrame:
+    """The rows of findings.csv of some findings: one an effect."""
+    known = {"scale": scale, "confidence": settings.confidence}
+    rows = [known | row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
+    return pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
 
 
 def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:

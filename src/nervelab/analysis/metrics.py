@@ -28,7 +28,7 @@ def metrics(verdicts: Mapping[str, Verdict], aggregates: Aggregates) -> dict[str
     None if one of them failed. Bases that would make more than `KEYS` numbers are left out, the last first.
     """
     counts = Counter(verdict.verdict for verdict in verdicts.values())
-    losses = {_fitting(name, "loss"): _loss(runs) for name, runs in baselines(aggregates).items()}
+    losses = {name: mean_loss(runs) for name, runs in losses_of(aggregates).items()}
     room = KEYS - len(_WORDS) - len(verdicts)
     return {
         "verdicts": {word.replace(" ", "-"): counts[word] for word in _WORDS},
@@ -37,7 +37,13 @@ def metrics(verdicts: Mapping[str, Verdict], aggregates: Aggregates) -> dict[str
     }
 
 
-def _loss(runs: tuple[Run, ...]) -> float | None:
+def losses_of(aggregates: Aggregates) -> dict[str, tuple[Run, ...]]:
+    """The runs of each baseline, by the name of its loss."""
+    return {_fitting(name, "loss"): runs for name, runs in baselines(aggregates).items()}
+
+
+def mean_loss(runs: tuple[Run, ...]) -> float | None:
+    """The mean over seeds; None if one of them failed."""
     return fmean(run.row["eval_loss"] for run in runs) if outcome(runs) == "finished" else None
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from nervelab.analysis.analyse import FINDINGS_SCHEMA
+from nervelab.analysis.environments import Environment, mixtures
 from nervelab.analysis.findings.finding import VERDICTS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.labels import WINDOW
@@ -45,6 +46,7 @@ def context(
     runs: pl.DataFrame,
     listing: dict[str, Any],
     settings: Analysis,
+    environments: Mapping[str, Environment],
 ) -> dict[str, Any]:
     """Everything on the page except figures, timings and versions.
 
@@ -53,18 +55,20 @@ def context(
         runs: runs.parquet.
         listing: the content of runs.json.
         settings: the `analysis:` section of params.yaml.
+        environments: what environment.json of each run holds, by the run's name.
 
     Raises:
         NervelabError: a table or findings.csv is missing, or does not hold every registered finding.
     """
     known = facts(runs, settings)
-    findings = _findings(results_dir / "findings.csv", known)
+    findings = _findings(results_dir / "findings.csv", known, environments)
     tables = {table.id: _table(table, results_dir, known) for table in TABLES}
     return {
         "scale": listing["scale"],
         "scale_warning": _SCALES.get(listing["scale"], _OTHER_SCALE),
         "data": [_data(name, facts) for name, facts in sorted(listing.get("data", {}).items())],
         "findings": findings,
+        "mixed": [finding for finding in findings if finding["mixed"]],
         "counts": Counter(finding["verdict"] for finding in findings),
         "sections": _sections(findings),
         "decided": _in_order(
@@ -97,16 +101,18 @@ def _read(path: Path, schema: dict[str, pl.DataType] | None = None) -> pl.DataFr
     return pl.read_csv(path, schema=schema, infer_schema_length=None)
 
 
-def _findings(path: Path, known: dict[str, str]) -> list[dict[str, Any]]:
+def _findings(path: Path, known: dict[str, str], environments: Mapping[str, Environment]) -> list[dict[str, Any]]:
     """The findings in their order, each with its verdict, its rule and its effects."""
     rows = _read(path, FINDINGS_SCHEMA).partition_by("id", as_dict=True)
     missing = [finding.id for finding in FINDINGS if (finding.id,) not in rows]
     if missing:
         raise NervelabError(f"{path} lacks the finding {missing[0]}: delete it and run make again.")
-    return [_finding(finding, rows[(finding.id,)], known) for finding in FINDINGS]
+    compared = {id: {name for each in part["runs"] for name in (each or "").split(";")} for (id,), part in rows.items()}
+    mixed = mixtures(compared, environments)
+    return [_finding(finding, rows[(finding.id,)], known, mixed.get(finding.id, "")) for finding in FINDINGS]
 
 
-def _finding(finding: Finding, rows: pl.DataFrame, known: dict[str, str]) -> dict[str, Any]:
+def _finding(finding: Finding, rows: pl.DataFrame, known: dict[str, str], mixed: str) -> dict[str, Any]:
     effects = [_effect(row) for row in rows.iter_rows(named=True)]
     return {
         "id": finding.id,
@@ -120,6 +126,7 @@ def _finding(finding: Finding, rows: pl.DataFrame, known: dict[str, str]) -> dic
         "rule": shown.with_minus(filled(finding.rule, known)),
         "caveat": shown.with_minus(filled(finding.caveat, known)),
         "revisions": finding.revisions,
+        "mixed": mixed,
     }
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
+from nervelab.analysis.environments import compared, mixture, mixtures
 from nervelab.errors import damaged
 from nervelab.files import read_json, sha256, write_json
+from nervelab.study.index import described
 from nervelab.study.params import params_files
+from nervelab.study.runs import Project
 
 PACKAGES = ("torch", "numpy", "scipy", "polars", "arch", "matplotlib", "seaborn", "tokenizers", "snakemake", "dvc")
 
@@ -44,6 +47,20 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
         "torch_versions_of_the_runs": sorted({str(environment["torch"]) for environment in environments}),
     }
     write_json(path, content)
+
+
+def mixed_findings(project: Project) -> dict[str, str]:
+    """In what the runs that one finding compares were trained differently, by the finding's id; where they were alike
+    as a whole nothing is decided for it.
+
+    Raises:
+        NervelabError: a run is missing or damaged.
+    """
+    environments = {run.name: _trained_in(run.folder)["environment"] for run in project.runs}
+    if not mixture(environments.values()):
+        return {}
+    listing = {"scale": project.scale, "runs": [described(run) for run in project.runs]}
+    return mixtures(compared(listing, layout.RUNS, project.params.analysis), environments)
 
 
 def _trained_in(folder: Path) -> dict[str, Any]:

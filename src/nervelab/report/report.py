@@ -52,18 +52,20 @@ def render(
         NervelabError: an input is missing or damaged, or a file cannot be written.
     """
     aggregates = Aggregates.read(aggregates_dir)
+    made_by = read_json(provenance, _REMEDY) if provenance else {}
     content = context(
         results_dir=results_dir,
         runs=aggregates.runs,
         listing=read_json(runs_json, _REMEDY),
         settings=settings,
+        environments={name: run["environment"] for name, run in made_by.get("runs", {}).items()},
     )
     timing = read_table(aggregates_dir / TIMING)
     content["timings"] = timings(timing)
     seconds = logging_step(read_table(aggregates_dir / ESTIMATORS), timing, fidelity(aggregates))
     content["logging_step"] = shown_logging_step(seconds)
     write_text(results_dir / TIMINGS, seconds.write_csv())
-    content["environment"] = environment(read_json(provenance, _REMEDY)) if provenance else []
+    content["environment"] = environment(made_by)
     content["figures"] = _figures(aggregates, settings, results_dir / "figures")
     templates = _templates()
     pages = ("index.html", "report.md")

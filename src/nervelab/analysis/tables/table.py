@@ -81,14 +81,13 @@ class Table:
     across: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
 
+    def traced(self, aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+        """Its frame behind the scale."""
+        return self.build(aggregates, settings).select(pl.lit(aggregates.scale).alias("scale"), pl.all())
+
     def written(self, aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         """What its file holds: its frame without `RUNS`, behind the scale."""
-        return self.file_of(self.build(aggregates, settings), aggregates)
-
-    @staticmethod
-    def file_of(frame: pl.DataFrame, aggregates: Aggregates) -> pl.DataFrame:
-        """What the file of a frame that was built holds."""
-        return frame.drop(RUNS, strict=False).select(pl.lit(aggregates.scale).alias("scale"), pl.all())
+        return self.traced(aggregates, settings).drop(RUNS, strict=False)
 
 
 def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:

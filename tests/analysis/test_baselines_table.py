@@ -27,6 +27,7 @@ def test_each_baseline_has_its_loss_and_pr_at_every_measured_step(gather, settin
     for run, name in zip((*LAPTOP[:2], own), ("preln-gelu", "preln-relu", "own"), strict=True):
         folder = tmp_path / "runs" / "laptop" / run.name
         rows = frame.filter(model=name)
+        assert set(map(tuple, rows["runs"])) == {(run.name,)}
         assert rows["step"].to_list() == list(STEPS)
         assert rows["eval_loss"].to_list() == pl.read_parquet(folder / "history.parquet")["eval_loss"].to_list()
         spectra = pl.read_parquet(folder / "spectra.parquet")
@@ -37,12 +38,12 @@ def test_each_baseline_has_its_loss_and_pr_at_every_measured_step(gather, settin
 
 def test_without_a_baseline_the_table_has_its_columns(gather, settings):
     frame = BASELINES.build(gather([Planted(width_multiple=8)]), settings)
-    assert frame.columns == ["base", "model", "step", "eval_loss", "pr_pre", "pr_post"]
+    assert frame.columns == ["base", "model", "step", "eval_loss", "pr_pre", "pr_post", "runs"]
     assert frame.is_empty()
 
 
 def test_dvc_plots_name_columns_and_a_template_that_are_there(gather, settings):
-    columns = {"scale", *BASELINES.build(gather(LAPTOP[:1]), settings).columns}
+    columns = {*BASELINES.written(gather(LAPTOP[:1]), settings).columns}
     plots = [plot for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for plot in entry.values()]
     assert {column for plot in plots for column in plot["y"].values()} == {"eval_loss", "pr_pre", "pr_post"}
     for plot in plots:

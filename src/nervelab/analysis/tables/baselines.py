@@ -6,13 +6,14 @@ import polars as pl
 
 from nervelab.analysis.aggregates import BASELINE, SEEDS, Aggregates, Run
 from nervelab.analysis.baselines import baselines
-from nervelab.analysis.tables.table import Table
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Table
 from nervelab.study.decisions import Analysis
 
 _SCHEMA = {
     **dict.fromkeys(("base", "model"), pl.String),
     "step": pl.Int64,
     **dict.fromkeys(("eval_loss", "pr_pre", "pr_post"), pl.Float64),
+    RUNS: RUNS_TYPE,
 }
 
 
@@ -26,7 +27,8 @@ def _curve(name: str, run: Run) -> pl.DataFrame:
     over_layers = {metric: run.grid(metric).values_SL.mean(axis=1) for metric in ("pr_pre", "pr_post")}
     base = BASELINE["base"] if run.row["base"] == BASELINE["base"] else "other bases"
     measured = pl.DataFrame({"step": steps_S, "eval_loss": run.eval_loss_at(steps_S), **over_layers})
-    return measured.select(pl.lit(base).alias("base"), pl.lit(name).alias("model"), pl.all()).cast(_SCHEMA)
+    known = [pl.lit(base).alias("base"), pl.lit(name).alias("model")]
+    return measured.select(*known, pl.all(), pl.concat_list(pl.lit(run.row["name"])).alias(RUNS)).cast(_SCHEMA)
 
 
 BASELINES = Table(

@@ -109,7 +109,7 @@ def test_measurements_have_the_rows_of_every_estimator(settings):
 
 
 def test_seed_noise_counts_a_training_once_however_often_it_was_estimated(study, settings):
-    assert NOISE.build(gathered(with_estimators()), settings).equals(NOISE.build(study, settings))
+    assert NOISE.written(gathered(with_estimators()), settings).equals(NOISE.written(study, settings))
 
 
 def test_a_failed_run_has_a_row_and_no_quantities(settings):
@@ -127,7 +127,7 @@ def test_without_replicates_noise_is_empty_but_named(study, settings):
 
 
 def test_measurements_have_every_row_with_the_loss_at_its_step(study, settings):
-    frame = MEASUREMENTS.build(study, settings)
+    frame = MEASUREMENTS.written(study, settings).drop("scale")
     assert frame.height == study.spectra.height == 90 * 13 * 4
     assert frame.drop("eval_loss").equals(study.spectra)
     joined = study.spectra.join(study.history, on=["name", "step"], maintain_order="left")

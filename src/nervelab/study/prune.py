@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nervelab import layout
-from nervelab.study.params import read_params
+from nervelab.study.params import Params, read_params
 from nervelab.study.runs import load_project
 
 
@@ -21,7 +21,8 @@ def unwanted() -> list[Path]:
     Raises:
         NervelabError: params.yaml is not valid, so nothing can be said.
     """
-    projects = [load_project(scale=scale, only=only) for scale, only in _asked_for()]
+    params = read_params(layout.PARAMS)
+    projects = [load_project(scale=scale, only=only, params=params) for scale, only in _asked_for(params)]
     resolved = {project.scale for project in projects}
     runs = [run for project in projects for run in project.runs]
     names = {run.name for run in runs}
@@ -82,9 +83,8 @@ def _bytes(path: Path) -> int:
     return 0 if stat.S_ISDIR(found.st_mode) else found.st_size
 
 
-def _asked_for() -> Iterator[tuple[str, str | None]]:
+def _asked_for(params: Params) -> Iterator[tuple[str, str | None]]:
     """The scales at which every study can be resolved, and the studies on request at theirs."""
-    params = read_params(layout.PARAMS)
     always = {study.base for study in params.studies.values() if not study.on_request}
     for scale in params.scales:
         if all(scale in params.bases[base] for base in always):

@@ -159,13 +159,17 @@ def run_id(config: dict[str, Any], inputs: dict[str, str], code: str) -> str:
     return digest({"config": config, "inputs": inputs, "code": code})[:ID_LENGTH]
 
 
-def load_project(path: Path = layout.PARAMS, scale: str | None = None, only: str | None = None) -> Project:
+def load_project(
+    path: Path = layout.PARAMS, scale: str | None = None, only: str | None = None, params: Params | None = None
+) -> Project:
     """Read params.yaml and resolve its studies, or the one named `only`, at `scale`, by default the one it names.
+
+    Whoever resolves it several times hands over the `params` that were read from it once.
 
     Raises:
         NervelabError: bad input, said in one sentence with the key's path.
     """
-    params = read_params(path)
+    params = params or read_params(path)
     scale = scale or params.scale
     if scale not in params.scales:
         raise NervelabError(f"{path}: there is no scale {scale!r}; use one of {', '.join(params.scales)}.")

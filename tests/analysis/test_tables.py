@@ -353,7 +353,7 @@ def test_every_shown_column_is_in_the_frame(study, settings, table):
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)
 def test_a_table_is_arranged_alike_from_its_file(gather, settings, tmp_path, table):
     """Also where most of it is empty: the page reads files."""
-    frame = table.build(gather([replace(LAPTOP[0], outcome="diverged"), LAPTOP[1]]), settings)
+    frame = table.written(gather([replace(LAPTOP[0], outcome="diverged"), LAPTOP[1]]), settings)
     frame.write_csv(tmp_path / "table.csv")
     read = pl.read_csv(tmp_path / "table.csv", infer_schema_length=None)
     assert table.remark(read) == table.remark(frame)

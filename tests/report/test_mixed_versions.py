@@ -6,13 +6,16 @@ import csv
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from synthetic_runs import LAPTOP, over_seeds, write_study
 
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.files import read_json
+from nervelab.files import read_json, write_json
 from nervelab.report.page import context
+from nervelab.report.provenance import mixed_findings
 from nervelab.report.report import _templates
 from nervelab.study.decisions import Analysis
 
@@ -70,3 +73,24 @@ def test_a_finding_that_compares_unlike_runs_says_so_there_and_in_the_head(pages
         by_claim = re.split(r"<h4 id=|^#### ", body, flags=re.MULTILINE)[1:]
         said = {id_of(part) for part in by_claim if sentence in part}
         assert said == compared_with(relu, laptop)
+
+
+def test_before_anything_is_rendered_the_same_findings_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Analysis
+):
+    monkeypatch.chdir(tmp_path)
+    runs_json, runs_root = write_study(tmp_path, over_seeds(*LAPTOP[:2]))
+    listed = read_json(runs_json, "")["runs"]
+    runs = [
+        SimpleNamespace(
+            **run | {"off_base": ()}, data=SimpleNamespace(id=""), folder=runs_root / "laptop" / run["name"]
+        )
+        for run in listed
+    ]
+    project = SimpleNamespace(scale="laptop", runs=runs, params=SimpleNamespace(analysis=settings))
+    assert mixed_findings(project) == {}
+    path = runs[-1].folder / "environment.json"
+    write_json(path, read_json(path, "") | {"torch": "1.0"})
+    warned = mixed_findings(project)
+    assert warned["gelu-better"] == "torch 1.0 and 2.9.0"
+    assert "normfree-gap" not in warned

@@ -39,21 +39,14 @@ def test_status_says_what_is_stale_why_and_what_failed(built: Project):
     assert said["counts"]["finished"] == 2
 
 
-def test_a_number_of_the_results_is_traced_to_its_run_and_unlike_runs_are_warned_of(built: Project):
+def test_a_number_of_the_results_is_traced_to_its_run(built: Project):
     said = built.run("nervelab trace results/tables/quantities.csv:1:eval_loss")
     name, recorded = first(built)
     assert f"  {name}  id {recorded['id']}, finished\n" in said
     assert f"code {recorded['fingerprint']}\n" in said
     assert re.search(r"tokens [0-9a-f]{10}, manifest sha256 [0-9a-f]{64}\n", said)
     assert said.endswith(f"recomputed: {recorded['final']['eval_loss']} equals the file\n")
-
     assert "warning" not in built.run("nervelab check")
-    environment = built.folder / "runs" / "laptop" / name / "environment.json"
-    content = json.loads(environment.read_text(encoding="utf-8"))
-    environment.write_text(json.dumps(content | {"torch": "1.0"}), encoding="utf-8")
-    said = built.run("nervelab check")
-    assert f"gelu-better compares runs that were trained differently: torch 1.0 and {content['torch']}\n" in said
-    assert "folders are whole" in said
 
 
 def first(project: Project) -> tuple[str, dict]:

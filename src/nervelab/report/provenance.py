@@ -17,6 +17,7 @@ from nervelab.study.params import params_files
 from nervelab.study.runs import Project
 
 PACKAGES = ("torch", "numpy", "scipy", "polars", "arch", "matplotlib", "seaborn", "tokenizers", "snakemake", "dvc")
+REMEDY = "delete it and run make again."
 
 
 def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> None:
@@ -50,13 +51,14 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
 
 
 def mixed_findings(project: Project) -> dict[str, str]:
-    """In what the runs that one finding compares were trained differently, by the finding's id; where they were alike
-    as a whole nothing is decided for it.
+    """In what the runs that one finding compares were trained differently, by the finding's id.
+
+    Only where some runs of the project were trained differently are the findings decided for it, in memory.
 
     Raises:
         NervelabError: a run is missing or damaged.
     """
-    environments = {run.name: _trained_in(run.folder)["environment"] for run in project.runs}
+    environments = {run.name: _environment(run.folder) for run in project.runs}
     if not mixture(environments.values()):
         return {}
     listing = {"scale": project.scale, "runs": [described(run) for run in project.runs]}
@@ -64,12 +66,16 @@ def mixed_findings(project: Project) -> dict[str, str]:
 
 
 def _trained_in(folder: Path) -> dict[str, Any]:
-    remedy = "delete it and run make again."
-    recorded = read_json(folder / runfiles.RUN_JSON, remedy)
-    environment = read_json(folder / runfiles.ENVIRONMENT, remedy)
+    recorded = read_json(folder / runfiles.RUN_JSON, REMEDY)
+    return {"id": recorded["id"], "fingerprint": recorded["fingerprint"], "environment": _environment(folder)}
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    path = folder / runfiles.ENVIRONMENT
+    environment = read_json(path, REMEDY)
     if not isinstance(environment, dict) or not {"device", "torch"} <= environment.keys():
-        raise damaged(folder / runfiles.ENVIRONMENT, "it lacks an entry", remedy)
-    return {"id": recorded["id"], "fingerprint": recorded["fingerprint"], "environment": environment}
+        raise damaged(path, "it lacks an entry", REMEDY)
+    return environment
 
 
 def _git() -> dict[str, Any]:

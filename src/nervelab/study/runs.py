@@ -254,7 +254,7 @@ def _local_content(source: Any) -> list[list[str]]:
         files = sorted(path for path in Path(source.path).rglob(f"*{source.suffix}") if path.is_file())
         if not files:
             raise NervelabError(
-                f"{source.path} holds no {source.suffix} file: mend path or suffix of the data set in params.yaml."
+                f"{source.path} holds no {source.suffix} file: mend path or suffix of the data set's source."
             )
     else:
         names = (getattr(source, key, None) for key in ("train", "validation", "name"))

@@ -190,6 +190,7 @@ def check(
     only: OnlyOption = None,
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
+    from nervelab.adoption.evidence import verify as verify_adoption
     from nervelab.analysis.runs import verify_run
     from nervelab.report.provenance import mixed_findings
 
@@ -205,6 +206,7 @@ def check(
     checks = [each for part in wanted[: stages.index(stage) + 1] for each in part]
     for verify_folder, folder in checks:
         verify_folder(folder)
+        verify_adoption(folder)
     if stage == "trained":
         for finding, mixture in mixed_findings(project).items():
             sys.stderr.write(f"warning: the finding {finding} compares runs that were trained differently: {mixture}\n")
@@ -260,6 +262,37 @@ def build(
     from nervelab.build.workflow import build as run_build
 
     run_build(target, scale, only, Console(stderr=True, highlight=False))
+
+
+@app.command()
+def adopt(
+    scale: ScaleOption = None,
+    only: OnlyOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Replay each run, not only a covering set.")] = False,
+    device: Annotated[str, typer.Option(help="What replays run on: cpu, or cuda.")] = "cpu",
+    workers: Annotated[int, typer.Option(help="How many replays run side by side.")] = os.cpu_count() or 1,
+) -> None:
+    """Keep runs that other code trained, once today's code has shown that it would have made them."""
+    from rich.console import Console
+
+    from nervelab.adoption.adopt import adopt as run_adopt
+    from nervelab.adoption.adopt import said
+    from nervelab.build.locks import sole_build
+    from nervelab.build.workflow import build as run_build
+
+    console = Console(stderr=True, highlight=False)
+    targets = Targets.of(scale, only)
+    for stage, files in (("data", targets.corpus_files), ("tokens", targets.tokens_files)):
+        if not all(Path(file).exists() for file in files):  # today's code makes them again, to be compared
+            run_build(stage, scale, only, console)
+    with sole_build(console.print):
+        report = run_adopt(targets.project, everything=everything, device=device, workers=workers, console=console)
+    sys.stdout.write(said(report))
+    if report.refused:
+        raise NervelabError(
+            f"{len(report.refused)} kept runs are not what today's code makes and were left alone, named above: "
+            "`nervelab build` trains them again, or take back the edit that made them differ."
+        )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -14,6 +14,7 @@ WEIGHTS = "model.safetensors"
 TIMING = "timing.parquet"
 ESTIMATORS = "estimators.parquet"
 ENVIRONMENT = "environment.json"
+ADOPTION = "adoption.json"  # of a run that other code than today's trained, and only of one
 RUN_JSON = "run.json"
 
 # Equal, byte for byte, between two executions of a run on one machine; run.json holds their sha256.
@@ -32,10 +33,10 @@ def whole_run(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         recorded = read_mapping(folder / RUN_JSON, "it is made again.")
-        hashes = {file: recorded["files"][file] for file in RUN_RESULTS}
+        hashes = recorded["files"] | {file: recorded["files"][file] for file in RUN_RESULTS}
     except (NervelabError, KeyError, TypeError):  # a damaged run.json vouches for nothing
         return None
-    vouched = all(sha256(folder / file) == expected for file, expected in hashes.items())
+    vouched = all((folder / file).is_file() and sha256(folder / file) == hashes[file] for file in hashes)
     return recorded if vouched and not any(cut_short(folder / file) for file in RUN_CIRCUMSTANCES) else None
 
 

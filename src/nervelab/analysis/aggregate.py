@@ -33,6 +33,8 @@ _RESULTS = {
     "eval_tokens": pl.Int64,
     "unigram_loss": pl.Float64,
 }
+# Columns of the history that nothing is made of; runs that were adopted from before them have none.
+_OF_EACH_STEP = ("rates", "batches")
 
 
 def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
@@ -74,7 +76,8 @@ def gather(listing: dict[str, Any], runs_root: Path) -> dict[str, pl.DataFrame]:
     folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
     gathered = {"runs.parquet": _runs(folders, listing["scale"])}
     for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
-        gathered[file] = pl.concat([_named(folder.table(file), folder.listed["name"]) for folder in folders])
+        tables = [_named(folder.table(file), folder.listed["name"]) for folder in folders]
+        gathered[file] = pl.concat(table.drop(_OF_EACH_STEP, strict=False) for table in tables)
     return gathered
 
 

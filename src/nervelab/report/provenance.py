@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
+from nervelab.adoption.evidence import summary
 from nervelab.analysis.environments import compared, mixture, mixtures
 from nervelab.errors import damaged
 from nervelab.files import read_json, sha256, write_json
@@ -44,6 +45,7 @@ def write_provenance(path: Path, *, params: Path, folders: dict[str, Path]) -> N
         },
         "git": _git(),
         "params_sha256": {file.relative_to(params.parent).as_posix(): sha256(file) for file in params_files(params)},
+        "adoption": summary(folders.values()),
         "runs": runs,
         "torch_versions_of_the_runs": sorted({str(environment["torch"]) for environment in environments}),
     }

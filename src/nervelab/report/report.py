@@ -66,6 +66,7 @@ def render(
     content["logging_step"] = shown_logging_step(seconds)
     write_text(results_dir / TIMINGS, seconds.write_csv())
     content["environment"] = environment(made_by)
+    content["adoption"] = made_by.get("adoption")
     content["figures"] = _figures(aggregates, settings, results_dir / "figures")
     templates = _templates()
     pages = ("index.html", "report.md")

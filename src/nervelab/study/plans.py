@@ -36,23 +36,25 @@ class Plan:
         return layout.code_folder(self.content["fingerprint"])
 
 
+def content_of(run: Run) -> dict[str, Any]:
+    """What a plan says of a run: all that a trainer reads."""
+    return {
+        "name": run.name,
+        "id": run.id,
+        "slug": run.slug,
+        "config": run.config.model_dump(mode="json"),
+        "inputs": run.inputs,
+        "components": components(run.config),
+        "fingerprint": run.fingerprint,
+    }
+
+
 def write_plan(run: Run) -> None:
     """Write the plan of a run, and the snapshot of its code unless it is there already."""
-    modules = components(run.config)
-    _write_snapshot([TRAINER, *modules.values()], run.fingerprint)
+    content = content_of(run)
+    _write_snapshot([TRAINER, *content["components"].values()], run.fingerprint)
     _remember(run.fingerprint)
-    write_json(
-        layout.plan_path(run.name),
-        {
-            "name": run.name,
-            "id": run.id,
-            "slug": run.slug,
-            "config": run.config.model_dump(mode="json"),
-            "inputs": run.inputs,
-            "components": modules,
-            "fingerprint": run.fingerprint,
-        },
-    )
+    write_json(layout.plan_path(run.name), content)
 
 
 def read_plan(path: Path) -> Plan:

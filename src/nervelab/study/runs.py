@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -187,24 +187,24 @@ def load_project(
     return Project(params, scale, runs)
 
 
-def covering(runs: Iterable[Run]) -> list[Run]:
-    """The runs, greedily few, that show every distinct component (named setting) at least once."""
-    left = list(runs)
-    shown: set[tuple[str, str]] = set()
-    chosen = []
-    while left:
-        best = max(left, key=lambda run: len(_named_settings(run) - shown))
-        if not _named_settings(best) - shown:
-            break
-        shown |= _named_settings(best)
-        chosen.append(best)
-        left.remove(best)
-    return chosen
-
-
-def _named_settings(run: Run) -> set[tuple[str, str]]:
+def named_settings(run: Run) -> set[Any]:
     """Settings by name, and those that are switched on."""
     return {(key, str(value)) for key, value in run.settings.items() if isinstance(value, str) or value is True}
+
+
+def covering(runs: Collection[Run], components: Callable[[Run], set[Any]] = named_settings) -> list[Run]:
+    """The runs, greedily few, that show every distinct component at least once."""
+    left = {run.name: components(run) for run in runs}
+    by_name = {run.name: run for run in runs}
+    chosen = []
+    while left:
+        best = max(left, key=lambda name: len(left[name]))
+        shown = left.pop(best)
+        if not shown:
+            break
+        chosen.append(by_name[best])
+        left = {name: components - shown for name, components in left.items()}
+    return chosen
 
 
 def _run(scale: str, point: Point, known: dict[str, Tokens | Corpus]) -> Run:

@@ -7,13 +7,9 @@ counts.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import math
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,11 +19,10 @@ from nervelab.runfiles import whole_run
 from nervelab.training.artefacts import environment, unshared, write_run
 from nervelab.training.checkpoint import REMEDY, Checkpoints, clear, sole_owner
 from nervelab.training.execution import Execution
-from nervelab.training.loop import Diverged, Loop
+from nervelab.training.loop import Diverged, Evaluation, Loop
+from nervelab.training.outcome import judged
 from nervelab.training.preemption import Stopped, StopRequest
-
-if TYPE_CHECKING:
-    from nervelab.study.config import RunConfig
+from nervelab.training.prepare import prepared
 
 
 def train(execution: Execution, stop: StopRequest) -> str:
@@ -39,13 +34,12 @@ def train(execution: Execution, stop: StopRequest) -> str:
     """
     device = execution.prepare()
     plan = json.loads(execution.plan.read_text(encoding="utf-8"))
-    config: RunConfig = json.loads(json.dumps(plan["config"]), object_hook=lambda each: SimpleNamespace(**each))
     with sole_owner(execution.checkpoints, stop):
         done = whole_run(execution.out)
         if done is not None and done["id"] == plan["id"]:  # another training of it ended while this one waited
             clear(execution.checkpoints)
             return done["outcome"]
-        loop = _loop(plan, config, execution, device)
+        loop = prepared(plan, execution, device)
         checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds, run=plan["id"])
         saved = checkpoints.load()
         if saved is not None:
@@ -55,7 +49,8 @@ def train(execution: Execution, stop: StopRequest) -> str:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
                 raise NervelabError(f"{checkpoints.path} is no state of this run: {REMEDY}") from error
-        outcome, final = _run(loop, checkpoints, stop)
+        evaluation = _evaluated(loop, checkpoints, stop)
+        outcome, final = judged(evaluation, loop.task.unigram_loss, loop.config.training)
         summary = {
             **{key: plan[key] for key in ("name", "id", "slug", "config", "inputs", "fingerprint")},
             "parameters": sum(each.numel() for each in loop.model.parameters()),
@@ -74,34 +69,13 @@ def train(execution: Execution, stop: StopRequest) -> str:
     return outcome
 
 
-def _loop(plan: dict[str, Any], config: RunConfig, execution: Execution, device: torch.device) -> Loop:
-    parts = {name: importlib.import_module(module) for name, module in plan["components"].items()}
-    task, (data_id,) = parts["task"].open_task(config, execution.data), plan["inputs"].values()
-    task.store.verify()
-    if task.store.id != data_id:
-        raise NervelabError(f"{execution.data} holds the data {task.store.id}, not {data_id}: run make again.")
-    torch.manual_seed(config.seed)
-    model = parts["model"].build(config.model, task.outputs).to(device)
-    optimiser = parts["optimiser"].build(config.optimiser, model)
-    return Loop(config, model=model, optimiser=optimiser, task=task, device=device, accumulation=execution.accumulation)
-
-
-def _run(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> tuple[str, dict[str, Any]]:
-    """Train, and judge how it ended: not finite is diverged, final eval loss near unigram is stuck."""
-    training = loop.config.training
-    unigram = loop.task.unigram_loss
-    loss = accuracy = None
+def _evaluated(loop: Loop, checkpoints: Checkpoints, stop: StopRequest) -> Evaluation | None:
+    """Train to the end; the final evaluation, or None where something was no longer finite."""
     try:
         loop.run(checkpoints, stop)
-        evaluation = loop.evaluate()
-        if not math.isfinite(evaluation.loss):
-            raise Diverged("the final eval loss is not finite")
-        loss, accuracy = evaluation.loss, evaluation.accuracy
-        outcome = "stuck" if loss > unigram - training.stuck_margin else "finished"
     except Diverged:
-        outcome = "diverged"
-    final = {"eval_loss": loss, "eval_accuracy": accuracy}
-    return outcome, final | {"eval_tokens": training.eval_tokens, "unigram_loss": unigram}
+        return None
+    return loop.evaluate()
 
 
 def _refuse_other_code(folder: Path | None) -> None:

@@ -35,6 +35,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "lr": pl.Float64,
         "gradient_norm": pl.Float64,
         "tokens": pl.Int64,
+        # Of each step since the row before: the share of the peak rate, and `nervelab.training.task.batch_digest`.
+        "rates": pl.List(pl.Float64),
+        "batches": pl.List(pl.Int64),
     },
     "timing": {"step": pl.Int64, "train_seconds": pl.Float64, "measure_seconds": pl.Float64},
     # Of each estimator at one step, as if it had been alone; the forward is in the measure_seconds of timing only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.preemption import Stopped, StopRequest
 from nervelab.training.schedule import learning_rate_factor, measuring_steps
-from nervelab.training.task import Batch, Task
+from nervelab.training.task import Batch, Task, batch_digest
 
 if TYPE_CHECKING:
     from nervelab.study.config import RunConfig
@@ -62,6 +63,9 @@ class Loop:
         self.peaks = [group["lr"] for group in optimiser.param_groups]
         # Since the last row of the history: the sum of the train losses, and their number.
         self.loss_sum, self.loss_count = 0.0, 0
+        # The rate factor of each of those steps, and the digest of its batch.
+        self.rates: list[float] = []
+        self.batches: list[int] = []
         # Of the last step; None before the first and where it overflowed.
         self.gradient_norm: float | None = None
 
@@ -79,6 +83,7 @@ class Loop:
             "solvers": sorted(self.solvers),
             "clock": (self.clock.train, self.clock.measure),
             "running": (self.loss_sum, self.loss_count, self.gradient_norm),
+            "steps": (self.rates, self.batches),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -94,6 +99,7 @@ class Loop:
         self.solvers = set(state["solvers"])
         self.clock = Clock(*state["clock"])
         self.loss_sum, self.loss_count, self.gradient_norm = state["running"]
+        self.rates, self.batches = state["steps"]
 
     def run(self, checkpoints: Checkpoints, stop: StopRequest) -> None:
         """Train to the last step.
@@ -103,29 +109,39 @@ class Loop:
             Stopped: a signal asked to stop; the state was saved.
         """
         total = self.config.training.steps
-        due = set(measuring_steps(self.config.measure, total))
-        while True:
-            if self.step in due and self.rows.last_step() != self.step:
-                self.measure()
-            if self.step == total:
-                return
+        for step in self.steps(total):
             if stop.number is not None:
                 checkpoints.save(self.state())
                 raise Stopped(stop.number)
+            if checkpoints.due():
+                checkpoints.save(self.state())
+            checkpoints.tell(step, total)
+
+    def steps(self, last: int) -> Iterator[int]:
+        """Train until `last` steps are done, measuring where that is due; yields each step before it is taken.
+
+        Raises:
+            Diverged: something is no longer finite; what was recorded before stays.
+        """
+        due = set(measuring_steps(self.config.measure, self.config.training.steps))
+        while True:
+            if self.step in due and self.rows.last_step() != self.step:
+                self.measure()
+            if self.step >= last:
+                return
+            yield self.step
             start = time.perf_counter()
             self.train_step()
             self.clock.train += time.perf_counter() - start
-            if checkpoints.due():
-                checkpoints.save(self.state())
-            checkpoints.tell(self.step, total)
 
     def train_step(self) -> None:
         """One optimiser step on the batch that (seed, step) determines."""
         training = self.config.training
-        inputs, targets = self._here(self.task.training_batch(self.step))
+        batch, rate = self.task.training_batch(self.step), learning_rate_factor(training, self.step)
+        inputs, targets = self._here(batch)
         count = self.task.count(targets)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * learning_rate_factor(training, self.step)
+            group["lr"] = peak * rate
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = 0.0
@@ -144,6 +160,8 @@ class Loop:
         self.scaler.update()
         self.loss_sum += loss
         self.loss_count += 1
+        self.rates.append(rate)
+        self.batches.append(batch_digest(batch))
         self.gradient_norm = norm if math.isfinite(norm) else None
         self.step += 1
         self.tokens += count * self.task.tokens_per_target
@@ -201,8 +219,10 @@ class Loop:
             lr=self.optimiser.param_groups[0]["lr"] if self.step else None,
             gradient_norm=self.gradient_norm,
             tokens=self.tokens,
+            rates=self.rates,
+            batches=self.batches,
         )
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.loss_sum, self.loss_count, self.rates, self.batches = 0.0, 0, [], []
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Keeping runs through a change of code that changes no number: `nervelab adopt`."""

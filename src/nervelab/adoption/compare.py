@@ -1,0 +1,87 @@
+"""What differs first between a kept table and one that was made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two numbers may lie apart: `absolute` plus `relative` times the kept one. Both 0: bitwise."""
+
+    relative: float = 0.0
+    absolute: float = 0.0
+
+    def allows(self, kept: Any, made: Any) -> bool:
+        """Whether a number, or anything else, may stand for the kept one."""
+        if isinstance(kept, float) and isinstance(made, float):
+            return bool(_close(np.array([kept]), np.array([made]), self)[0])
+        return kept == made
+
+
+BITWISE = Tolerance()
+# On another processor, torch or number of threads. Of a finished model measured again, the sums of a float32 forward
+# are added up in another order; over the steps of a replay such differences grow.
+RECOMPUTED = Tolerance(relative=1e-3, absolute=1e-5)
+REPLAYED = Tolerance(relative=2e-2, absolute=1e-3)
+
+
+def first_difference(kept: pl.DataFrame, made: pl.DataFrame, keys: Sequence[str], tolerance: Tolerance) -> str | None:
+    """Where the first row lies in which a column that both have differs, and how; None if none does.
+
+    Args:
+        kept, made: tables with the same rows, in the same order.
+        keys: the columns that name a row; they have to be equal.
+        tolerance: of columns of floats, and of lists of floats.
+    """
+    if not kept.select(keys).equals(made.select(keys)):
+        return f"{kept.height} rows kept, {made.height} made, or of other {', '.join(keys)}"
+    found = []
+    for order, column in enumerate(name for name in kept.columns if name in made.columns and name not in keys):
+        row = _first_row(kept[column], made[column], tolerance)
+        if row is not None:
+            found.append((row, order, column))
+    if not found:
+        return None
+    row, _, column = min(found)
+    place = ", ".join(f"{key} {kept[key][row]}" for key in keys)
+    return f"{column} at {place}: {_values(kept[column][row], made[column][row], tolerance)}"
+
+
+def _first_row(kept: pl.Series, made: pl.Series, tolerance: Tolerance) -> int | None:
+    """The first row in which two columns differ."""
+    if kept.dtype != made.dtype:
+        return 0
+    if kept.dtype == pl.List:
+        pairs = zip(kept, made, strict=True)
+        return next((row for row, (a, b) in enumerate(pairs) if _first_place(a, b, tolerance) is not None), None)
+    same = kept.eq_missing(made)
+    if kept.dtype.is_float():
+        close = pl.Series(_close(kept.to_numpy(), made.to_numpy(), tolerance))
+        same = same | (close & kept.is_not_null() & made.is_not_null())
+    return None if same.all() else same.arg_min()
+
+
+def _first_place(kept: pl.Series | None, made: pl.Series | None, tolerance: Tolerance) -> int | None:
+    """The first place in which two lists differ."""
+    if kept is None or made is None or len(kept) != len(made):
+        return None if kept is None and made is None else 0
+    return _first_row(kept, made, tolerance) if len(kept) else None
+
+
+def _close(kept: np.ndarray, made: np.ndarray, tolerance: Tolerance) -> np.ndarray:
+    return np.isclose(made, kept, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True)
+
+
+def _values(kept: Any, made: Any, tolerance: Tolerance) -> str:
+    if isinstance(kept, pl.Series) and isinstance(made, pl.Series):
+        if len(kept) != len(made):
+            return f"{len(kept)} values kept, {len(made)} made"
+        place = _first_place(kept, made, tolerance)
+        return f"value {place + 1} is {kept[place]!r} kept, {made[place]!r} made"
+    return f"{kept!r} kept, {made!r} made"

@@ -1,13 +1,21 @@
 # The study as a DAG. params.yaml says what to make; every name carries what it depends on, so presence is freshness.
-import os
 import sys
 from pathlib import Path
 
 from snakemake import __version__ as version
 
+# The code is what lies in src here, before whatever is installed, and nothing else that lies here: Snakemake looks for
+# modules in this folder, where a file called random.py would be taken for Python's.
+sys.path[:] = [
+    str(Path("src").resolve()),
+    *(each for each in sys.path if Path(each).resolve() != Path.cwd()),
+]
+
 try:
     from nervelab import datafiles, runfiles
+    from nervelab.build.asked import asked
     from nervelab.build.engine import one_sentence, refuse_other_versions, settle
+    from nervelab.build.environment import take_on
     from nervelab.study.options import read_options
     from nervelab.study.targets import Targets
 except ModuleNotFoundError as error:
@@ -15,17 +23,12 @@ except ModuleNotFoundError as error:
         f"error: the Python of this Snakemake lacks {error.name}: run make, or .venv/bin/snakemake."
     )
 
-# Jobs call the `nervelab` of the Python that runs this, activated or not.
-shell.prefix(f"export PATH='{Path(sys.executable).parent}':$PATH; ")
-
 with one_sentence():
     refuse_other_versions(version)
+    take_on()  # for the jobs: they call the `nervelab` of the Python that runs this, activated or not
     options = read_options(config)
     settle(workflow, device=options.device, gpus=options.gpus)
-    targets = Targets.of(
-        scale=options.scale or os.environ.get("NERVELAB_SCALE"),
-        only=options.only or os.environ.get("NERVELAB_ONLY"),
-    )
+    targets = Targets.of(**asked(options))
 
 
 wildcard_constraints:

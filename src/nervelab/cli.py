@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nervelab import layout
+from nervelab.build.environment import environment, restart_if_needed, take_on
 from nervelab.build.locks import hold_job
 from nervelab.data.folders import verify
 from nervelab.datafiles import CORPUS_FILES, TOKENS_FILES
@@ -31,7 +32,9 @@ StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit status 2."""
     try:
-        app()
+        take_on()
+        restart_if_needed()
+        app(prog_name="nervelab")
     except (NervelabError, OSError) as error:
         said = machine_fault(error) if isinstance(error, OSError) else str(error)
         if said is None:
@@ -119,11 +122,12 @@ def train(
         "accumulation": accumulation,
         "checkpoint-seconds": checkpoint_seconds,
     }
-    command = [sys.executable, "-m", "nervelab.training"]
+    code = frozen.code.resolve()
+    command = [sys.executable, "-P", "-m", "nervelab.training", "--code", str(code)]
     for key, value in arguments.items():
         command += [f"--{key}", str(value)]
     # The trainer takes this process's place, so that signals reach it.
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(frozen.code.resolve())})
+    os.execve(sys.executable, command, environment(code))
 
 
 @app.command()

@@ -41,7 +41,7 @@ rule train:
         " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"
 
 
-# A target for each study: `snakemake activation` trains its runs. NERVELAB_ONLY=activation renders them alone.
+# A target for each study: `snakemake activation` trains its runs. `--config only=activation` renders them alone.
 for study, files in targets.run_files_by_study.items():
 
     rule:

@@ -34,10 +34,11 @@ def sole_build(say: Callable[[str], None]) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another build is running here (process {_owner()}); waiting for it to end")
+            say(f"another build is running here (process {owner()}); waiting for it to end")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         _name_owner(descriptor)
         yield descriptor
+        os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
@@ -80,13 +81,13 @@ def claim_build() -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _name_owner(descriptor)
             return
-        if _owner() in {str(process.pid) for process in (this, *this.parents())}:
+        if owner() in {str(process.pid) for process in (this, *this.parents())}:
             os.close(descriptor)
             return
         time.sleep(_SECONDS_BETWEEN_TRIES)
     os.close(descriptor)
     raise NervelabError(
-        f"another build is running in this folder (process {_owner()}): wait for it to end or stop it, and try again."
+        f"another build is running in this folder (process {owner()}): wait for it to end or stop it, and try again."
     )
 
 
@@ -105,7 +106,7 @@ def clear_snakemake_locks(say: Callable[[str], None]) -> None:
             f"a Snakemake is running in this folder (process {alive[0]}): wait for it or stop it, and try again."
         )
     say("clearing the lock of a Snakemake that was killed")
-    subprocess.run([sys.executable, "-m", "snakemake", "--unlock", "-q", "all"], check=True)
+    subprocess.run([sys.executable, "-P", "-m", "snakemake", "--unlock", "-q", "all"], check=True)
 
 
 def clear_dvc_lock(say: Callable[[str], None]) -> None:
@@ -132,7 +133,8 @@ def _name_owner(descriptor: int) -> None:
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
-def _owner() -> str:
+def owner() -> str:
+    """The process that holds the build lock, or that held it last."""
     return LOCK.read_text(encoding="utf-8").strip() or "unknown"
 
 
@@ -145,8 +147,8 @@ def _is_dvc(pid: int) -> bool:
 
 def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        words = process.cmdline()[:3]
-        program = any(Path(word).name == "snakemake" for word in words) or words[1:3] == ["-m", "snakemake"]
+        words = process.cmdline()[:4]
+        program = any(Path(word).name == "snakemake" for word in words[:3]) or words[2:] == ["-m", "snakemake"]
         return program and Path(process.cwd()) == folder
     except psutil.Error:  # it ended meanwhile, or belongs to somebody else
         return False

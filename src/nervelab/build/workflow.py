@@ -15,6 +15,7 @@ from typing import IO
 import psutil
 from rich.console import Console
 
+from nervelab.build.asked import handed_on
 from nervelab.build.locks import clear_dvc_lock, clear_snakemake_locks, sole_build
 from nervelab.build.progress import View
 from nervelab.errors import NervelabError
@@ -33,11 +34,11 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
     targets = Targets.of(scale, only)
     with sole_build(console.print) as lock:
         clear_snakemake_locks(console.print)
-        command = [sys.executable, "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
+        command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("w", encoding="utf-8") as log, View(console, targets) as view:
             command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
-            status = _run(command, log, environment(scale, only), lock, view)
+            status = _run(command, log, {**os.environ, **handed_on(scale, only)}, lock, view)
         said = LOG.read_text(encoding="utf-8", errors="replace")
     if status != 0:
         raise NervelabError(reason(said))
@@ -61,17 +62,7 @@ def repro(arguments: list[str], console: Console) -> int:
         clear_snakemake_locks(console.print)
         clear_dvc_lock(console.print)
     # The lock is free again here, because every stage takes it.
-    return subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=environment(), check=False).returncode
-
-
-def environment(scale: str | None = None, only: str | None = None) -> dict[str, str]:
-    """The environment of the workflow's processes: this Python's own commands come first.
-
-    Scale and study travel here and not as `--config`, which would replace the `config` of a profile.
-    """
-    named = {key: value for key, value in (("NERVELAB_SCALE", scale), ("NERVELAB_ONLY", only)) if value is not None}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, **named, "PATH": path}
+    return subprocess.run([sys.executable, "-P", "-m", "dvc", "repro", *arguments], check=False).returncode
 
 
 def _timespan(left: int) -> int:

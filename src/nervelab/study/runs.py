@@ -11,6 +11,7 @@ from typing import Any
 from nervelab import layout
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, digest, sha256
+from nervelab.study.code import refuse_other_code
 from nervelab.study.components import TRAINER, components
 from nervelab.study.config import Dataset, DecoderModel, MixerModel, RunConfig, Tokenizer
 from nervelab.study.expand import Point, expand
@@ -167,8 +168,9 @@ def load_project(
     Whoever resolves it several times hands over the `params` that were read from it once.
 
     Raises:
-        NervelabError: bad input, said in one sentence with the key's path.
+        NervelabError: bad input, said in one sentence with the key's path, or code that is not the folder's own.
     """
+    refuse_other_code()
     params = params or read_params(path)
     scale = scale or params.scale
     if scale not in params.scales:

@@ -135,7 +135,7 @@ def _name_owner(descriptor: int) -> None:
 
 def owner() -> str:
     """The process that holds the build lock, or that held it last."""
-    return LOCK.read_text(encoding="utf-8").strip() or "unknown"
+    return (LOCK.read_text(encoding="utf-8").strip() if LOCK.exists() else "") or "unknown"
 
 
 def _is_dvc(pid: int) -> bool:

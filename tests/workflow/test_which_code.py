@@ -119,7 +119,7 @@ def test_a_profile_that_names_another_scale_than_the_build_is_refused(built: Pro
     (profile / "config.yaml").write_text("config: [scale=smoke]\n")
     built.edit("params.yaml", "window_start: 0.15", "window_start: 0.3")
     monkeypatch.setenv("SNAKEMAKE_PROFILE", "workflow/profiles/other")
-    assert "config says scale=smoke" in built.run("dvc repro", fails=True)
+    assert "says scale=smoke" in built.run("dvc repro", fails=True)
     assert not built.runs("smoke")
     (profile / "config.yaml").write_text("config: [checkpoint_seconds=9]\n")
     built.run("dvc repro")

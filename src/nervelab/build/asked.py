@@ -40,7 +40,7 @@ def asked(options: Options) -> dict[str, str | None]:
     for key, value in configured.items():
         if value is not None and value != wanted[key]:
             raise NervelabError(
-                f"config says {key}={value} (--config, or a profile), but this build was asked for "
+                f"--config (or a profile) says {key}={value}, but this build was asked for "
                 f"{wanted[key] or 'what params.yaml says'}: name it as `nervelab build --{key} {value}`."
             )
     return wanted

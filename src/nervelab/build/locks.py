@@ -121,7 +121,7 @@ def clear_dvc_lock(say: Callable[[str], None]) -> None:
         *held.get("write", {}).values(),
         *(each for readers in held.get("read", {}).values() for each in readers),
     ]
-    if any(_is_dvc(owner["pid"]) for owner in owners):
+    if any(_is_dvc(each["pid"]) for each in owners):
         return
     if owners or not held:
         say("clearing the lock of a DVC that was killed")

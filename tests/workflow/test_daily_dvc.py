@@ -26,7 +26,7 @@ def test_experiments_run_as_the_readme_shows_them_and_train_nothing_that_is_ther
     assert re.search(r"\[quarter\] +0\.25", table), table
     everything = built.run("dvc exp show --csv")
     for name, value in {"quarter": "0.25", "window-1": "0.3", "window-2": "0.45"}.items():
-        (row,) = (line for line in everything.splitlines() if f",{name}," in line)
+        (row,) = (line for line in everything.splitlines() if line.startswith(f"{name},"))
         assert value in row.split(","), row
     assert built.run_times() == before
     assert built.run("git status --porcelain dvc_plots") == ""

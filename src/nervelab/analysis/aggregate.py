@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from nervelab import runfiles
+from nervelab.analysis.exponential import perplexity
 from nervelab.analysis.runs import RunFolder, open_run
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_bytes
@@ -116,7 +116,7 @@ def _results(recorded: dict[str, Any]) -> dict[str, Any]:
         "steps": recorded["config"]["training"]["steps"],
         "eval_loss": loss,
         "eval_accuracy": final["eval_accuracy"],
-        "perplexity": None if loss is None or final["eval_accuracy"] is not None else math.exp(loss),
+        "perplexity": None if loss is None or final["eval_accuracy"] is not None else perplexity(loss),
         "eval_tokens": final["eval_tokens"],
         "unigram_loss": final["unigram_loss"],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
@@ -43,8 +44,9 @@ def losses_of(aggregates: Aggregates) -> dict[str, tuple[Run, ...]]:
 
 
 def mean_loss(runs: tuple[Run, ...]) -> float | None:
-    """The mean over seeds; None if one of them failed."""
-    return fmean(run.row["eval_loss"] for run in runs) if outcome(runs) == "finished" else None
+    """The mean over seeds; None if one of them failed, or has a loss that is no number."""
+    loss = fmean(run.row["eval_loss"] for run in runs) if outcome(runs) == "finished" else math.nan
+    return loss if math.isfinite(loss) else None
 
 
 def _fitting(name: str, group: str) -> str:

@@ -11,6 +11,7 @@ from scipy.stats import t
 
 from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
 from nervelab.analysis.estimate import Estimate
+from nervelab.analysis.exponential import exponential
 from nervelab.analysis.quantities import Quantity
 from nervelab.study.decisions import Analysis
 
@@ -100,7 +101,7 @@ def half_width(variance_share: float, noise: Noise, settings: Analysis) -> float
 def _estimate(
     centre: float, variance_share: float, quantity: Quantity, noise: Noise | None, settings: Analysis
 ) -> Estimate:
-    back = math.exp if quantity.by_ratio else float
+    back = exponential if quantity.by_ratio else float
     if noise is None:
         return Estimate(back(centre))
     half = half_width(variance_share, noise, settings)

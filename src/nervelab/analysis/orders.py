@@ -54,6 +54,8 @@ def compared(models: Mapping[str, Sequence[Run]], difference: Difference) -> dic
     found: dict[str, dict[str, list[str]]] = {label: {column: [] for column in COLUMNS} for label in models}
     for one, other in combinations(models, 2):
         estimate = difference(models[one], models[other])
+        if estimate.value is None:  # one of them has no number
+            continue
         low, high = (estimate.value if end is None else end for end in (estimate.low, estimate.high))
         column = "worse_than" if low > 0 else "better_than" if high < 0 else "level_with"
         found[one][column].append(other)

@@ -16,7 +16,7 @@ FIELLER = 1.06
 
 
 def pearson_of(x: Sequence[float], y: Sequence[float], settings: Analysis) -> Estimate:
-    """Pearson's r with Fisher's interval; undefined below four pairs, or where one side does not vary."""
+    """Pearson's r with Fisher's interval; undefined below four pairs, or where a side is constant or not finite."""
     return _interval(pearsonr, x, y, 1.0, settings)
 
 
@@ -53,9 +53,11 @@ def slope(x: Sequence[float], y: Sequence[float | None], settings: Analysis) -> 
 
 
 def _interval(correlation, x: Sequence[float], y: Sequence[float], variance: float, settings: Analysis) -> Estimate:
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 4 or not np.isfinite([x, y]).all() or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Estimate()
     r = float(np.clip(correlation(x, y).statistic, -1, 1))
+    if math.isnan(r):  # squares of huge numbers
+        return Estimate()
     if abs(r) == 1:  # Fisher's z is infinite: the interval has no width
         return Estimate(r, r, r)
     half = norm.ppf((1 + settings.confidence) / 2) * math.sqrt(variance / (len(x) - 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -10,18 +11,21 @@ from nervelab.analysis.words import THIN, thousands
 
 MISSING = "–"
 _MINUS = "−"
+_HUGE = 1e9
 
 
 def number(value: float | None, digits: int, *, signed: bool = False) -> str:
-    """Fixed decimal places, a true minus sign; a dash for None."""
-    if value is None:
+    """Fixed decimal places, a true minus sign; a dash for what is no number, an exponent for what fills no column."""
+    if value is None or not math.isfinite(value):
         return MISSING
+    if abs(value) >= _HUGE:
+        return significant(value, signed=signed)
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", _MINUS)
 
 
 def significant(value: float | None, *, signed: bool = False) -> str:
-    """Three significant digits, trailing zeros too, without an exponent for everyday sizes; a dash for None."""
-    if value is None:
+    """Three significant digits, trailing zeros too, no exponent for everyday sizes; a dash for what is no number."""
+    if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:{'+' if signed else ''}#.3g}".rstrip(".").replace("-", _MINUS)
 

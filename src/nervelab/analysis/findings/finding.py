@@ -99,6 +99,13 @@ class Effect:
     runs: tuple[str, ...] = ()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """What is not finite is no number to decide by: one run may hold such, and must not take the rest with it."""
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                object.__setattr__(self, name, None)
+
     @property
     def holds(self) -> Holds:
         """Whether it is as claimed: yes, no, open; empty if nothing is claimed."""

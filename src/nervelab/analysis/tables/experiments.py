@@ -9,6 +9,7 @@ import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.exponential import perplexity
 from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise_everywhere
 from nervelab.analysis.orders import COLUMNS, Difference, agreement, by_errors, by_loss, compared
@@ -40,8 +41,7 @@ def _measured(runs: Sequence[Run], quality: str) -> dict[str, Any]:
     """Means over the seeds that finished; the perplexity is that of the mean loss."""
     losses = pl.Series([run.row["eval_loss"] for run in runs])
     if quality == "perplexity":
-        spread, measured = losses.std(), losses.mean()
-        measured = pl.Series([measured]).exp().item()
+        spread, measured = losses.std(), perplexity(losses.mean())
     else:
         accuracies = 100 * pl.Series([run.row["eval_accuracy"] for run in runs])
         spread, measured = accuracies.std(), accuracies.mean()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import polars as pl
 
 from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.exponential import perplexity
 from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.orders import COLUMNS, agreement, by_loss, compared
@@ -56,7 +56,7 @@ def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     if state != "finished":
         return row | {"state": state}
     losses = pl.Series([run.row["eval_loss"] for run in runs])
-    measured = {"measured_perplexity": math.exp(losses.mean()), "eval_loss": losses.mean(), "seeds": len(losses)}
+    measured = {"measured_perplexity": perplexity(losses.mean()), "eval_loss": losses.mean(), "seeds": len(losses)}
     return row | measured | {"spread_over_seeds": losses.std() if len(losses) > 1 else None, "state": state}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ class Table:
 
 def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:
     """A number in a cell: with these decimal places, or with as many as the paper prints if `digits` is None."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return None
     text = f"{value:{'+' if signed else ''}{'' if digits is None else f'.{digits}f'}}"
     return text.removesuffix(".0").replace("-", "−") if digits is None else text.replace("-", "−")

@@ -3,8 +3,9 @@
 # results/only/<study>/.  make PYTHON=python3.13: another Python.
 
 PYTHON ?= python3
-SCALE ?=
-ONLY ?=
+# Not from the environment: a variable left in the shell makes nothing else.
+SCALE :=
+ONLY :=
 # Programs are called as modules: scripts name the folder that they were installed in.
 RUN := .venv/bin/python -P
 

@@ -111,7 +111,7 @@ def _version(python: str) -> str | None:
     """Major and minor version of an interpreter, or None if it does not run."""
     try:
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
-        return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run([python, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

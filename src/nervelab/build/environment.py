@@ -27,7 +27,7 @@ _COUNTING += ("PYTHONHASHSEED", "PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONOPTI
 # What a git hook leaves for its children, by which they would ask another repository for the commit:
 _COUNTING += ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
-_AGAIN = ["-P", "-m", "nervelab.cli"]
+_AGAIN = ["-P", "-X", "utf8", "-m", "nervelab.cli"]
 # Sums over several threads are added in another order. A training sets its own number.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

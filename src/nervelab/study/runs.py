@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -253,7 +254,7 @@ def _dump(record: Any) -> dict[str, Any]:
 def _local_content(source: Any) -> list[list[str]]:
     """What the local files of a data set or a tokenizer hold now; pinned and published ones are known by their pins."""
     if source.kind == "folder":
-        files = sorted(path for path in Path(source.path).rglob(f"*{source.suffix}") if path.is_file())
+        files = sorted((path for path in Path(source.path).rglob(f"*{source.suffix}") if path.is_file()), key=_parts)
         if not files:
             raise NervelabError(
                 f"{source.path} holds no {source.suffix} file: mend path or suffix of the data set's source."
@@ -261,6 +262,11 @@ def _local_content(source: Any) -> list[list[str]]:
     else:
         names = (getattr(source, key, None) for key in ("train", "validation", "name"))
         roots = [Path(name) for name in names if name and Path(name).exists()]
-        found = [path for root in roots for path in (sorted(root.rglob("*")) if root.is_dir() else [root])]
+        found = [path for root in roots for path in (sorted(root.rglob("*"), key=_parts) if root.is_dir() else [root])]
         files = [path for path in found if path.is_file()]
-    return [[path.as_posix(), sha256(path)] for path in files]
+    return [["/".join(_parts(path)), sha256(path)] for path in files]
+
+
+def _parts(path: Path) -> list[str]:
+    """The parts of a path, read as UTF-8 whatever the encoding of the locale is."""
+    return os.fsencode(path.as_posix()).decode(errors="surrogateescape").split("/")

@@ -59,7 +59,9 @@ class Figure:
 def svg(figure: Figure, aggregates: Aggregates, settings: Analysis) -> str:
     """The figure as SVG text."""
     content = io.StringIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": figure.id}):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the user's has no say
+        mpl.rcParams.update(STYLE | {"svg.hashsalt": figure.id})
         figure.draw(aggregates, settings).savefig(content, format="svg", dpi=150, metadata=_NO_METADATA)
     return _IMAGE_ID.sub("", content.getvalue())
 

@@ -26,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 DEFAULTS = Options()
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
 OnlyOption = Annotated[str | None, typer.Option(help="One study of params.yaml; by default all of them.")]
+NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs by name; maybe none.")]
 StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG names it.")]
 
 
@@ -80,14 +81,14 @@ def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
 
 
 @app.command()
-def plan(names: list[str], scale: ScaleOption = None, only: OnlyOption = None) -> None:
+def plan(names: NamesArgument = None, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Freeze runs of params.yaml as plans."""
     hold_job("plan", layout.PLANS)
     from nervelab.study.plans import write_plan
     from nervelab.study.runs import load_project
 
     project = load_project(scale=scale, only=only)
-    for name in names:
+    for name in names or ():
         write_plan(project.run(name))
 
 

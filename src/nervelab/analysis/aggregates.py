@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ BASELINE: dict[str, Any] = {
     "width_multiple": 4,
     "optimiser": "adamw",
 }
+_FILES = ("runs.parquet", "spectra.parquet", "history.parquet")
 FULL = "full"
 """The estimator of all tokens and the whole spectrum, which everything is decided by."""
 ALL = "all"
@@ -115,7 +117,12 @@ class Aggregates:
         Raises:
             NervelabError: one of them is missing or damaged.
         """
-        return cls(*(read_table(folder / f"{name}.parquet") for name in ("runs", "spectra", "history")))
+        return cls.of({file: read_table(folder / file) for file in _FILES})
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> Aggregates:
+        """The tables by the names of their files, as `aggregate.gather` makes them."""
+        return cls(*(tables[file] for file in _FILES))
 
     @property
     def scale(self) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nervelab import runfiles
 from nervelab.analysis.aggregate import gather
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
@@ -46,8 +45,7 @@ def compared(listing: dict[str, Any], runs_root: Path, settings: Analysis) -> di
     Raises:
         NervelabError: a run is missing or damaged.
     """
-    frames = gather(listing, runs_root)
-    aggregates = Aggregates(*(frames[file] for file in ("runs.parquet", runfiles.SPECTRA, runfiles.HISTORY)))
+    aggregates = Aggregates.of(gather(listing, runs_root))
     return {
         finding.id: {name for effect in finding.effects(aggregates, settings) for name in effect.runs}
         for finding in FINDINGS

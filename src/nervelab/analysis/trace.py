@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -26,6 +26,7 @@ from nervelab.analysis.tables.table import RUNS, Table
 from nervelab.errors import NervelabError, missing
 from nervelab.files import read_json, sha256
 from nervelab.study.decisions import Analysis
+from nervelab.study.params import ScaleName
 
 REMEDY = "run make again."
 FORM = "FILE.csv:ROW:COLUMN (ROW a number from 1, or KEY=VALUE[,KEY=VALUE]), or results/metrics.json:GROUP.NAME"
@@ -83,13 +84,12 @@ class Source:
             NervelabError: a run is missing or damaged, or is another than the results were made of.
         """
         listing = self.listing()
-        frames = gather(listing, layout.RUNS)
+        aggregates = Aggregates.of(gather(listing, layout.RUNS))
         for run in listing["runs"]:
             path = layout.run_folder(listing["scale"], run["name"]) / runfiles.RUN_JSON
             if run.get("run_json_sha256", sha256(path)) != sha256(path):
                 raise NervelabError(f"{path} is not the one that {self.runs_json} was made of: {REMEDY}")
-        files = ("runs.parquet", runfiles.SPECTRA, runfiles.HISTORY)
-        return Aggregates(*(frames[file] for file in files))
+        return aggregates
 
 
 def trace(address: str, settings: Callable[[], Analysis]) -> tuple[Trace, Source]:
@@ -133,7 +133,7 @@ def _located(file: Path) -> tuple[Path, Path]:
     except ValueError as error:
         raise NervelabError(f"{file} lies outside {layout.RESULTS}: name a file below it.") from error
     depth = 0
-    if parts[depth] in ("smoke", "laptop", "paper"):
+    if parts[depth] in get_args(ScaleName):
         depth += 1
     if parts[depth : depth + 1] == ("only",):
         depth += 2

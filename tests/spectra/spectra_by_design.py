@@ -1,5 +1,7 @@
 """Covariances whose eigenvalues are given, and the spectra that estimators find hard."""
 
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -30,7 +32,12 @@ DEGENERATE = {
 
 def covariance(values: np.ndarray, *, n_tokens: int = 10**6, width: int | None = None, seed: int = 1) -> Covariance:
     """The covariance of trace 7 with these eigenvalues up to scale, in a random basis."""
-    generator = torch.Generator().manual_seed(seed)
-    basis_kk = torch.linalg.qr(torch.randn(len(values), len(values), generator=generator, dtype=torch.float64)).Q
+    basis_kk = _basis(len(values), seed)
     matrix_kk = (basis_kk * torch.from_numpy(values / values.sum())) @ basis_kk.T
     return Covariance((matrix_kk + matrix_kk.T) / 2, trace=7.0, width=width or len(values), n_tokens=n_tokens)
+
+
+@cache
+def _basis(width: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64)).Q

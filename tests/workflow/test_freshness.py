@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from project import Project
 
 RELU = "model.activation: [gelu, relu]"
@@ -175,6 +176,7 @@ def test_results_brought_back_by_git_do_not_pass_for_new_ones(built: Project):
     assert built.run_times() == before
 
 
+@pytest.mark.slow
 def test_a_smoke_run_beside_does_not_disturb(built: Project):
     before = (built.folder / "results" / "index.html").read_bytes()
     built.run("nervelab build --scale smoke")
@@ -212,6 +214,7 @@ def test_dvc_experiments_work(built: Project):
     assert "analysis.window_start" in built.run("dvc exp show --csv").splitlines()[0]
 
 
+@pytest.mark.slow
 def test_two_scales_named_and_unnamed_are_two_results(built: Project):
     built.run("snakemake --config scale=laptop")
     assert (built.folder / "results" / "laptop" / "report.md").exists()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from project import Project
 
 from nervelab.study.runs import run_id
 
 
+@pytest.mark.slow
 def test_params_and_code_edited_while_jobs_are_queued(built: Project, tmp_path):
     undisturbed = built.copy(tmp_path / "undisturbed")
     old = set(built.runs())

@@ -17,20 +17,14 @@ def rates(project: Project) -> set[float]:
     return {run["config"]["optimiser"]["lr"] for name, run in project.runs().items() if name in names}
 
 
-def line(project: Project, key: str) -> str:
-    """The line of params.yaml with a key, and what follows it where the line was wrapped."""
-    text = (project.folder / "params.yaml").read_text()
-    return next(each for each in text.splitlines() if f"{key}:" in each)
-
-
 @pytest.mark.slow
 def test_a_rate_that_is_set_is_the_rate_that_is_trained(built: Project):
     trained = set(built.runs())
     built.run(f"dvc exp run -S {LR}=0.5")
     assert rates(built) == {0.5}
     assert len(set(built.runs()) - trained) == 4
-    assert "lr: 0.5" in line(built, "lr")
     text = (built.folder / "params.yaml").read_text()
+    assert "{name: adamw, lr: 0.5," in text
     assert text.startswith("# Four runs of twenty steps")
     assert "smoke: {from: laptop}" in text
     assert LR in built.run("dvc params diff")
@@ -41,7 +35,7 @@ def test_a_rate_that_is_set_is_the_rate_that_is_trained(built: Project):
 @pytest.mark.slow
 def test_a_rate_that_dvc_writes_with_an_exponent_is_a_number(built: Project):
     built.run(f"dvc exp run -S {LR}=1.0e-5")
-    assert "lr: 1e-05" in line(built, "lr")
+    assert "{name: adamw, lr: 1e-05," in (built.folder / "params.yaml").read_text()
     assert rates(built) == {1e-5}
 
 

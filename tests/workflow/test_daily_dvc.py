@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from project import Project
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def shown() -> list[str]:

@@ -36,8 +36,8 @@ class Project:
             command.split(), cwd=self.folder, env=self.environment, start_new_session=True, **options
         )
 
-    def run(self, command: str, *, fails: bool = False) -> str:
-        """Run a command in the folder and return what it printed; it must succeed, or must fail."""
+    def answer(self, command: str) -> tuple[int, str]:
+        """Run a command in the folder and return its exit status and what it printed."""
         answer = subprocess.run(
             command.split(),
             cwd=self.folder,
@@ -48,8 +48,13 @@ class Project:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-        assert (answer.returncode != 0) is fails, f"{command}: exit {answer.returncode}\n{answer.stdout}"
-        return answer.stdout
+        return answer.returncode, answer.stdout
+
+    def run(self, command: str, *, fails: bool = False) -> str:
+        """Run a command in the folder and return what it printed; it must succeed, or must fail."""
+        status, said = self.answer(command)
+        assert (status != 0) is fails, f"{command}: exit {status}\n{said}"
+        return said
 
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""

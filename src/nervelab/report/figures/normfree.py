@@ -84,7 +84,7 @@ def _gain_panel(axes: Axes, run: Run) -> None:
 def _keys(row: list[Axes], colours: dict[str, ScalarMappable], run: Run) -> None:
     entropy, gain, *maps = row
     entropy.set_axis_off()
-    entropy.legend(handles=panels.SITE_KEYS, loc="upper center", frameon=False, borderaxespad=0)
+    entropy.legend(handles=panels.site_keys(), loc="upper center", frameon=False, borderaxespad=0)
     panels.layer_bar(gain, run, orientation="horizontal")
     for cax, (label, ticks) in zip(maps, _MAPS.items(), strict=True):
         if label in colours:

@@ -23,16 +23,19 @@ from nervelab.report.figures.figure import FAILED, LOSS, POST, PRE, WIDTH, note
 # Colour, marker, and the share of the steps by which points are set aside, lest bars hide one another.
 _SITES = {"pre": (PRE, "o", -0.004), "post": (POST, "s", 0.004)}
 SITES = tuple(_SITES)
-SITE_KEYS = tuple(
-    Line2D([], [], color=colour, marker=marker, markersize=4, label=f"{site}-activation")
-    for site, (colour, marker, _) in _SITES.items()
-)
-"""Legend entries of `spread_lines`."""
 _MARKS = 16
 MARKED = f"Of more than {_MARKS} measured steps only every n-th has bars and dots."
 """What `spread_lines` and `js_contours` do lest marks run into one another, said to readers."""
 HEAT = "viridis"
 """The colours of `heat_map` and `js_contours`."""
+
+
+def site_keys() -> list[Line2D]:
+    """Legend entries of `spread_lines`; they take their style from the figure that is being drawn."""
+    return [
+        Line2D([], [], color=colour, marker=marker, markersize=4, label=f"{site}-activation")
+        for site, (colour, marker, _) in _SITES.items()
+    ]
 
 
 def missing(run: Run | None) -> str | None:

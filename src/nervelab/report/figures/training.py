@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -18,13 +19,13 @@ from nervelab.report import format as shown
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure
 from nervelab.report.figures.panels import (
     MARKED,
-    SITE_KEYS,
     SITES,
     bare,
     head,
     highest,
     js_contours,
     missing,
+    site_keys,
     spread_lines,
 )
 from nervelab.study.decisions import Analysis
@@ -34,11 +35,14 @@ _BASELINES: dict[int, dict[str, Any]] = {
     3: {"placement": "preln", "activation": "relu"},
 }
 _LEFT_OUT = "0.92"
-_LEGEND = (
-    *SITE_KEYS,
-    Line2D([], [], color=LOSS, linestyle="--", label="probe eval loss"),
-    Patch(color=_LEFT_OUT, label="left out of r"),
-)
+
+
+def _legend() -> list[Artist]:
+    return [
+        *site_keys(),
+        Line2D([], [], color=LOSS, linestyle="--", label="probe eval loss"),
+        Patch(color=_LEFT_OUT, label="left out of r"),
+    ]
 
 
 def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
@@ -52,7 +56,7 @@ def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
     for axes, metric in zip(panels.flat, METRICS, strict=False):
         _metric_panel(axes, run, metric, settings)
     _js_panel(panels[1, 1], run, top=highest([aggregates.find(**other) for other in _BASELINES.values()], "js"))
-    canvas.legend(handles=_LEGEND, loc="outside lower center", ncols=len(_LEGEND), frameon=False)
+    canvas.legend(handles=_legend(), loc="outside lower center", ncols=len(_legend()), frameon=False)
     warning = f"This run is {run.state}: not a trained network" if run.failed else ""
     head(canvas, number, architecture(run.row), [run], aggregates.scale, warning=warning)
     return canvas

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from project import Project
 
-RELU = "model.activation: [gelu, relu]"
-LRELU = "model.activation: [gelu, learnable-leaky-relu]"
-
 
 def trained_since(project: Project, before: dict[str, int]) -> set[str]:
     """The runs that were written since `before`."""
@@ -27,14 +24,12 @@ def test_after_either_tool_the_other_has_nothing_to_do(built: Project):
     assert built.run_times() == before
 
 
-def test_snakemake_first_then_dvc_trains_nothing(built: Project):
-    built.edit("params.yaml", RELU, LRELU)
-    built.run("snakemake")
-    before = built.run_times()
-    built.run("dvc repro")
-    assert built.run_times() == before
-    assert built.dvc_is_clean()
-    assert built.snakemake_is_clean()
+def test_snakemake_first_then_dvc_trains_nothing(edited: Project):
+    before = edited.run_times()
+    edited.run("dvc repro")
+    assert edited.run_times() == before
+    assert edited.dvc_is_clean()
+    assert edited.snakemake_is_clean()
 
 
 def test_clone_and_pull_is_clean_for_both(pulled: Project):
@@ -163,17 +158,14 @@ def test_a_changed_byte_in_a_run_is_refused_by_name(built: Project):
     assert (built.folder / "dvc.lock").read_bytes() == lock
 
 
-def test_results_brought_back_by_git_do_not_pass_for_new_ones(built: Project):
-    built.edit("params.yaml", RELU, LRELU)
-    built.run("snakemake")
-    new = built.results()
-    built.run("git checkout -q -- results")
-    assert built.results() != new
-    assert not built.snakemake_is_clean()
-    before = built.run_times()
-    built.run("snakemake")
-    assert built.results() == new
-    assert built.run_times() == before
+def test_results_brought_back_by_git_do_not_pass_for_new_ones(edited: Project):
+    new, before = edited.results(), edited.run_times()
+    edited.run("git checkout -q -- results")
+    assert edited.results() != new
+    assert not edited.snakemake_is_clean()
+    edited.run("snakemake")
+    assert edited.results() == new
+    assert edited.run_times() == before
 
 
 @pytest.mark.slow
@@ -188,14 +180,12 @@ def test_a_smoke_run_beside_does_not_disturb(built: Project):
     assert built.snakemake_is_clean()
 
 
-def test_dvc_refuses_to_delete_runs_that_only_snakemake_knows(built: Project):
-    built.edit("params.yaml", RELU, LRELU)
-    assert "dvc commit" in built.run("nervelab build")
-    names = set(built.run_times())
+def test_dvc_refuses_to_delete_runs_that_only_snakemake_knows(edited: Project):
+    names = set(edited.run_times())
     assert len(names) == 6
-    built.run("git checkout -q -- params.yaml")
-    built.run("dvc checkout", fails=True)
-    assert set(built.run_times()) == names
+    edited.run("git checkout -q -- params.yaml")
+    edited.run("dvc checkout", fails=True)
+    assert set(edited.run_times()) == names
 
 
 def test_dvc_metrics_params_and_plots_work(built: Project):
@@ -223,15 +213,13 @@ def test_two_scales_named_and_unnamed_are_two_results(built: Project):
     assert built.snakemake_is_clean()
 
 
-def test_prune_removes_what_params_no_longer_ask_for(built: Project):
-    built.edit("params.yaml", RELU, LRELU)
-    built.run("snakemake")
-    said = built.run("nervelab prune")
+def test_prune_removes_what_params_no_longer_ask_for(edited: Project):
+    said = edited.run("nervelab prune")
     assert "would remove" in said
-    assert len(built.run_times()) == 6
-    built.run("nervelab prune --yes")
-    assert len(built.run_times()) == 4
-    assert built.snakemake_is_clean()
+    assert len(edited.run_times()) == 6
+    edited.run("nervelab prune --yes")
+    assert len(edited.run_times()) == 4
+    assert edited.snakemake_is_clean()
 
 
 def test_an_absolute_path_of_this_machine_is_nowhere_in_what_is_committed(built: Project, tmp_path: Path):

@@ -156,7 +156,7 @@ def test_what_a_checkpoint_holds_of_an_optimiser_is_needed(config: RunConfig, to
     execution = Execution(plan=plan, data=tokens, out=tmp_path / "run", checkpoints=tmp_path / "checkpoint")
     with pytest.raises(Stopped):
         train(execution, StopAfter(20))
-    checkpoints = Checkpoints(execution.checkpoints, seconds=0)
+    checkpoints = Checkpoints(execution.checkpoints, seconds=0, run=json.loads(plan.read_text())["id"])
     state = checkpoints.load()
     for remembered in state["optimiser"]["parts"][0]["state"].values():
         for tensor in remembered.values():

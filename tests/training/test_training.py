@@ -103,7 +103,8 @@ def test_sigterm_saves_and_exits(config: RunConfig, tokens: Path, tmp_path: Path
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM" in said
-    state = Checkpoints(tmp_path / "checkpoint", seconds=0).load()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    state = Checkpoints(tmp_path / "checkpoint", seconds=0, run=plan["id"]).load()
     assert state["step"] >= json.loads(progress.read_text())["step"] > 0
     assert not (tmp_path / "run").exists()
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from nervelab.build.asked import handed_on
 from nervelab.build.locks import clear_dvc_lock, clear_snakemake_locks, sole_build
+from nervelab.build.places import refuse_unusable_places
 from nervelab.build.progress import View
 from nervelab.errors import NervelabError
 from nervelab.study.targets import Targets
@@ -31,6 +32,7 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
     Raises:
         NervelabError: bad input, or a job failed; the sentence is the job's own where it said one.
     """
+    refuse_unusable_places()
     targets = Targets.of(scale, only)
     with sole_build(console.print) as lock:
         clear_snakemake_locks(console.print)
@@ -58,6 +60,7 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
 
 def repro(arguments: list[str], console: Console) -> int:
     """Run `dvc repro` once no other build is alive, past the lock of one that was killed. Returns its exit status."""
+    refuse_unusable_places()
     with sole_build(console.print):
         clear_snakemake_locks(console.print)
         clear_dvc_lock(console.print)

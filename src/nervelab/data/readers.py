@@ -45,7 +45,7 @@ def read(package: TextPackage, archive: ZipFile) -> Texts:
     if not members:
         raise NervelabError(
             f"{package.name}=={package.version} holds no file that ends in {package.suffix!r}: "
-            "mend suffix of this package in params.yaml."
+            "mend suffix of this package in config/data.yaml."
         )
     return READERS[package.reader](package, archive, members)
 
@@ -70,7 +70,7 @@ def _parts(split: Split, text_of: Callable[[str], str] = str) -> Callable[[TextP
             except (ValueError, TypeError, csv.Error, RecursionError, *archives.DAMAGE) as error:
                 raise NervelabError(
                     f"{member} of {package.name}=={package.version} is not what the reader {package.reader} reads "
-                    f"({error}): mend reader, suffix or field of this package in params.yaml."
+                    f"({error}): mend reader, suffix or field of this package in config/data.yaml."
                 ) from error
         return {label: partial(text_of, content) for content, label in labels.items()}
 

@@ -95,7 +95,7 @@ def _packages(source: PackageSource, seed: int, wheels: Path, dropped: Counter[s
 def _folder(source: FolderSource, seed: int, _wheels: Path, dropped: Counter[str]) -> list[Stream]:
     root = Path(source.path)
     if not root.is_dir():
-        raise NervelabError(f"{root} is no folder: mend source.path in params.yaml.")
+        raise NervelabError(f"{root} is no folder: mend source.path in config/data.yaml.")
 
     def content(path: Path) -> str:
         try:

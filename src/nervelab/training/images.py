@@ -49,7 +49,8 @@ class ImageTask:
         if not self.steps_per_epoch:
             raise NervelabError(
                 f"training.batch ({config.training.batch}) is more than the {store.images['train']} images of the "
-                "training split: lower it, or raise dataset.training_images, in params.yaml."
+                "training split: lower it in config/bases.yaml, or raise the data set's training_images in "
+                "config/data.yaml."
             )
 
     def training_batch(self, step: int) -> Batch:

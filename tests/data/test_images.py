@@ -126,7 +126,7 @@ def test_row_groups_hold_one_split_each(tmp_path: Path, monkeypatch: pytest.Monk
             "60 images for the train split where 61 are asked for: lower dataset.training_images",
         ),
         ({"validation_images": 31}, "30 images for the validation split where 31 are asked for: lower dataset.valid"),
-        ({"size": 27}, "has an image of 28 x 28 pixels: raise dataset.size (27)"),
+        ({"size": 27}, "has an image of 28 x 28 pixels: raise size (27)"),
         ({"classes": 5}, "mend dataset.classes (5, counted from 0)"),
     ],
 )

@@ -23,14 +23,16 @@ from nervelab.study.targets import Targets
 
 PARAMS = Path(__file__).resolve().parents[1] / "workflow" / "params.yaml"
 TABLE = Path("results/tables/settings.csv")
+# Files of a run that nobody reads here, but that end as their formats do.
+CONTENT = {".parquet": "contentPAR1", ".json": "{}\n", ".safetensors": "content"}
 
 
 def write_run(run: Run, outcome: str = "finished", **others: object) -> None:
     for file in runfiles.RUN_FILES:
         (run.folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (run.folder / file).write_text("content", encoding="utf-8")
+        (run.folder / file).write_text(CONTENT[Path(file).suffix], encoding="utf-8")
     config = run.config.model_dump(mode="json")
-    sizes = dict.fromkeys(runfiles.RUN_RESULTS, len("content"))
+    sizes = {file: len(CONTENT[Path(file).suffix]) for file in runfiles.RUN_RESULTS}
     recorded = {"config": config, "fingerprint": run.fingerprint, "inputs": run.inputs, "parameters": 1234}
     recorded |= {"outcome": outcome, "stopped_at": 20, "bytes": sizes}
     write_json(run.folder / runfiles.RUN_JSON, recorded | others)
@@ -188,7 +190,7 @@ def test_a_run_that_lacks_a_file_or_has_a_short_one_is_named(here: list[Run]):
     assert state_of(here[0])["state"] == "incomplete"
     assert state_of(here[0])["said"] == "lacks history.parquet"
     assert [state_of(run)["state"] for run in here[1:3]] == ["damaged", "damaged"]
-    assert "4 bytes instead of 7" in state_of(here[1])["said"]
+    assert "4 bytes instead of 11" in state_of(here[1])["said"]
     assert "run.json is damaged (not JSON)" in state_of(here[2])["said"]
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nervelab import layout
 from nervelab.files import canonical_json, read_json
-from nervelab.runfiles import ENVIRONMENT, HISTORY, whole_run
+from nervelab.runfiles import ENVIRONMENT, whole_run
 from nervelab.study.config import RunConfig
 from nervelab.study.config.record import AS_BEFORE, Record
 from nervelab.study.runs import Run
@@ -106,10 +106,3 @@ def _shown(content: Any, key: str = "") -> Iterator[str]:
         yield f"{key} {'0' if content == 0 else 'not 0'}"
     else:
         yield f"{key} {content}"
-
-
-def has_steps(kept: Kept) -> bool:
-    """Whether the history has the rate and the batch of every step, as since the change that added them."""
-    from polars import read_parquet_schema
-
-    return {"rates", "batches"} <= read_parquet_schema(kept.folder / HISTORY).keys()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
+from nervelab.adoption.evidence import adoptions
 from nervelab.analysis.runs import REMEDY
 from nervelab.analysis.trace import Source, Trace
 from nervelab.datafiles import MANIFEST
@@ -52,6 +53,9 @@ def verdict(trace: Trace) -> str:
 def _origin(folder: Path, recorded: dict[str, Any], listing: dict[str, Any]) -> Iterator[str]:
     environment = read_json(folder / runfiles.ENVIRONMENT, REMEDY)
     yield f"code {recorded.get('fingerprint', _UNKNOWN)}"
+    steps = adoptions(folder)
+    if steps:
+        yield f"adopted from code {steps[0]['from']['fingerprint']}, which trained it: {folder / runfiles.ADOPTION}"
     yield f"at commit {environment.get('git_commit') or _UNKNOWN}"
     (kind, id), *_ = [*recorded.get("inputs", {}).items(), ("data", _UNKNOWN)]
     manifests = {

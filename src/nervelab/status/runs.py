@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
+from nervelab.adoption.kept import as_today
 from nervelab.build.told import alive, told
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, read_mapping
@@ -64,11 +65,11 @@ class Kept:
             if path.parent not in wanted:
                 try:
                     recorded = read_json(path, REMEDY)
-                    found.setdefault(canonical_json(recorded["config"]), []).append(
-                        recorded | {"name": path.parent.name}
-                    )
+                    completed = as_today(recorded["config"])
                 except (NervelabError, KeyError, TypeError):
                     continue
+                if completed is not None:
+                    found.setdefault(canonical_json(completed[0]), []).append(recorded | {"name": path.parent.name})
         return cls(found)
 
     def like(self, run: Run) -> list[dict[str, Any]]:

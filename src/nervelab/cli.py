@@ -265,8 +265,15 @@ def build(
     from rich.console import Console
 
     from nervelab.build.workflow import build as run_build
+    from nervelab.status.runs import stale
 
-    run_build(target, scale, only, Console(stderr=True, highlight=False))
+    console = Console(stderr=True, highlight=False)
+    kept = stale(Targets.of(scale, only).to_train) if target in ("all", "trained") else 0
+    if kept:
+        console.print(
+            f"{kept} of the runs to be trained were made by other code: `nervelab adopt` may keep them"
+        )
+    run_build(target, scale, only, console)
 
 
 @app.command()
@@ -275,7 +282,7 @@ def adopt(
     only: OnlyOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Replay each run, not only a covering set.")] = False,
     device: Annotated[str, typer.Option(help="What replays run on: cpu, or cuda.")] = "cpu",
-    workers: Annotated[int, typer.Option(help="How many replays run side by side.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="How many replays run side by side.")] = os.cpu_count() or 1,
 ) -> None:
     """Keep runs that other code trained, once today's code has shown that it would have made them."""
     from rich.console import Console

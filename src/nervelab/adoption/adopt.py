@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from nervelab import runfiles
+from nervelab import layout, runfiles
 from nervelab.adoption.data import data_made_again
 from nervelab.adoption.kept import Kept, components, kept_for
-from nervelab.adoption.rekey import Candidate, rekey
+from nervelab.adoption.rekey import PARTIAL, Candidate, rekey
 from nervelab.adoption.replay import Job, Seen, recompute, replay
 from nervelab.study.plans import content_of
 from nervelab.study.runs import Project, Run, covering
+from nervelab.training.execution import Execution
 
 
 @dataclass
@@ -39,7 +42,14 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
         device: what the replays run on.
         workers: how many of them run side by side.
         console: where progress is shown.
+
+    Raises:
+        NervelabError: the device is not there.
     """
+    nowhere = Path()
+    Execution(plan=nowhere, data=nowhere, out=nowhere, checkpoints=nowhere, device=device).prepare()
+    for left in (layout.RUNS / project.scale).glob(f"{PARTIAL}*"):  # of an adoption that was killed
+        shutil.rmtree(left)
     wanted = [run for run in project.runs if runfiles.whole_run(run.folder) is None]
     kept = kept_for(wanted, project.scale)
     report = Report(not_kept=[run.name for run in wanted if not kept[run.name]])

@@ -16,6 +16,8 @@ from nervelab.files import sha256, write_bytes, write_sealed, write_text
 from nervelab.study.plans import content_of
 from nervelab.study.runs import Run
 
+PARTIAL = ".adopting-"  # how the names of folders begin in which a run is being put together
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -36,7 +38,7 @@ def rekey(candidate: Candidate, shown_by: dict[str, str]) -> None:
     run, kept = candidate.run, candidate.kept
     steps = [*evidence.adoptions(kept.folder), _step(candidate, shown_by)]
     run.folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=run.folder.parent, prefix=".adopting-") as name:
+    with tempfile.TemporaryDirectory(dir=run.folder.parent, prefix=PARTIAL) as name:
         partial = Path(name) / run.name
         partial.mkdir()
         for file in (*runfiles.RUN_RESULTS, *runfiles.RUN_CIRCUMSTANCES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,10 @@ class Kept:
     by_config: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, project: Project) -> Kept:
-        """Those beside the runs of `project`; what cannot be read is left out, as nothing can be made of it."""
-        wanted = {run.folder for run in project.runs}
+    def of(cls, scale: str, wanted: Collection[Path]) -> Kept:
+        """Those beside the folders of the wanted runs; what cannot be read is left out: nothing can be made of it."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for path in sorted((layout.RUNS / project.scale).glob(f"*/{runfiles.RUN_JSON}")):
+        for path in sorted((layout.RUNS / scale).glob(f"*/{runfiles.RUN_JSON}")):
             if path.parent not in wanted:
                 try:
                     recorded = read_json(path, REMEDY)
@@ -77,9 +77,18 @@ class Kept:
         return self.by_config.get(canonical_json(run.config.model_dump(mode="json")), [])
 
 
+def stale(runs: Iterable[Run]) -> int:
+    """How many of these runs, none of which is there, have been made by other code or from other data."""
+    waiting = list(runs)
+    if not waiting:
+        return 0
+    kept = Kept.of(waiting[0].scale, {run.folder for run in waiting})
+    return sum(bool(kept.like(run)) for run in waiting)
+
+
 def standings(project: Project, *, building: bool) -> list[Standing]:
     """How every wanted run stands, in the order of params.yaml; `building` says that a build is running here."""
-    kept = Kept.of(project)
+    kept = Kept.of(project.scale, {run.folder for run in project.runs})
     return [standing(run, kept, building=building) for run in project.runs]
 
 

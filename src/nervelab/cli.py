@@ -270,9 +270,7 @@ def build(
     console = Console(stderr=True, highlight=False)
     kept = stale(Targets.of(scale, only).to_train) if target in ("all", "trained") else 0
     if kept:
-        console.print(
-            f"{kept} of the runs to be trained were made by other code: `nervelab adopt` may keep them"
-        )
+        console.print(f"{kept} of the runs to be trained were made by other code: `nervelab adopt` may keep them")
     run_build(target, scale, only, console)
 
 

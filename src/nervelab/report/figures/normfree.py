@@ -38,7 +38,7 @@ def _draw(aggregates: Aggregates, settings: Analysis) -> Canvas:
         first = above[0] is None
         above = [canvas.add_subplot(cells[row, k], sharex=axes, sharey=axes) for k, axes in enumerate(above)]
         _heading(above, name, run, columns=first)
-        colours |= _row(above, run, top_js=top_js)
+        colours |= _row(above, run, top_js=top_js, logarithmic=panels.can_be_logarithmic(measured, "pr_gain"))
         for axes in above:
             axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.set_xlabel("step" if run is measured[-1] else "")
@@ -55,12 +55,12 @@ def _heading(row: list[Axes], name: str, run: Run, *, columns: bool) -> None:
         axes.set_title(column if columns else "", loc="center")
 
 
-def _row(row: list[Axes], run: Run, *, top_js: float) -> dict[str, ScalarMappable]:
+def _row(row: list[Axes], run: Run, *, top_js: float, logarithmic: bool) -> dict[str, ScalarMappable]:
     """Draw the four panels of one run; what its two colour maps need for their keys."""
     entropy, gain, enrichment, divergence = row
     panels.spread_lines(entropy, run, "se", markersize=2)
     entropy.set_ylabel("nats")
-    _gain_panel(gain, run)
+    _gain_panel(gain, run, logarithmic=logarithmic)
     drawn = {
         # Squared, for EEE lies near 1 where spectra are top-heavy.
         "EEE post": panels.heat_map(enrichment, run, "eee_post", PowerNorm(2, vmin=0, vmax=1)),
@@ -69,11 +69,13 @@ def _row(row: list[Axes], run: Run, *, top_js: float) -> dict[str, ScalarMappabl
     return {label: colours for label, colours in drawn.items() if colours is not None}
 
 
-def _gain_panel(axes: Axes, run: Run) -> None:
+def _gain_panel(axes: Axes, run: Run, *, logarithmic: bool) -> None:
     grid = run.grid("pr_gain")
     for values_S, colour in zip(grid.values_SL.T, panels.layer_colours(grid.values_SL.shape[1]), strict=True):
         axes.plot(grid.steps_S, values_S, color=colour, linewidth=1.1)
     axes.axhline(1, color=LOSS, linestyle="--", linewidth=0.8, zorder=1)
+    if not logarithmic:
+        return
     # A gain is a ratio: a doubling and a halving are the same distance from 1.
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_locator(LogLocator(2, numticks=6))

@@ -102,6 +102,12 @@ def highest(runs: Iterable[Run | None], metric: str, *, since: float = 0) -> flo
     return float(measured[np.isfinite(measured)].max(initial=0))
 
 
+def can_be_logarithmic(runs: Iterable[Run], metric: str) -> bool:
+    """Whether any of the runs has a value of a metric that a logarithmic axis can show."""
+    values = [run.grid(metric).values_SL for run in runs]
+    return any((np.isfinite(each) & (each > 0)).any() for each in values)
+
+
 def js_contours(axes: Axes, run: Run, *, top: float) -> QuadContourSet | None:
     """Jensen-Shannon divergence as filled contours, layer by step, from 0 to `top`; None, with a note, below 2 by 2."""
     grid = run.grid("js")

@@ -35,10 +35,11 @@ def _draw(aggregates: Aggregates, settings: Analysis) -> Canvas:
         _panel(axes, runs)
     row[0].set_ylabel("PR post / D")
     # Shares that fall by equal factors fall by equal lengths: wide FFNs stay as readable as narrow ones.
-    row[0].set_yscale("log")
-    row[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    row[0].yaxis.set_major_formatter(lambda share, _: f"{share:g}")
-    row[0].yaxis.set_minor_locator(NullLocator())
+    if panels.can_be_logarithmic(measured, "pr_post"):
+        row[0].set_yscale("log")
+        row[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        row[0].yaxis.set_major_formatter(lambda share, _: f"{share:g}")
+        row[0].yaxis.set_minor_locator(NullLocator())
     panels.layer_bar(row[-1].inset_axes((1.06, 0, 0.06, 1)), measured[0], orientation="vertical")
     keys = [Patch(**_TRAINED, label="quartiles and range over layers")]
     if any(run.failed for run in measured):

@@ -46,4 +46,4 @@ def read_options(config: dict[str, Any]) -> Options:
         raise NervelabError(
             f"--config knows no {', '.join(map(str, unknown))}: use one of {', '.join(Options.model_fields)}."
         )
-    return checked(Options, config, "--config")
+    return checked(Options, config, lambda keys: f"--config: {'.'.join(map(str, keys))}")

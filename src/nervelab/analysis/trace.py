@@ -163,7 +163,7 @@ def _found(file: Path, place: str) -> tuple[_Place, list[dict[str, str]]]:
         raise NervelabError(f"{file} has no rows: there is nothing to trace.")
     if column not in rows[0]:
         raise NervelabError(f"{file} has no column {column!r}; it has {', '.join(rows[0])}.")
-    if row.isdigit():
+    if row.isdecimal():
         number = int(row) - 1
         if not 0 <= number < len(rows):
             raise NervelabError(f"{file} has the rows 1 to {len(rows)}: there is no row {row}.")

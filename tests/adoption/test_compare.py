@@ -63,7 +63,10 @@ def test_a_difference_of_one_bit_is_one():
     assert first_difference(*tables, ("step",), BITWISE) == "loss at step 1: 1.0 kept, 1.0000000000000002 made"
 
 
-def test_columns_that_only_one_has_are_not_compared_and_rows_that_only_one_has_are_told():
+def test_columns_and_rows_that_only_one_has_are_told():
     kept = pl.DataFrame({"step": [0, 5], "loss": [3.0, 2.0]})
-    assert first_difference(kept, kept.with_columns(more=pl.lit(1.0)), ("step",), BITWISE) is None
+    more = kept.with_columns(more=pl.lit(1.0))
+    assert first_difference(kept, more, ("step",), BITWISE) == "the column more is made, and was not kept"
+    assert first_difference(more, kept, ("step",), BITWISE) == "the column more is kept, and not made"
+    assert first_difference(kept, more, ("step",), BITWISE, later=("more",)) is None
     assert first_difference(kept, kept.head(1), ("step",), BITWISE) == "2 rows kept, 1 made, or of other step"

@@ -169,16 +169,42 @@ def test_of_an_older_run_the_rate_at_a_measured_step_still_counts(text: Job, tmp
     assert recompute(older).differs.startswith("the rate of step 19: ")
 
 
-def test_on_another_processor_a_tolerance_holds_and_is_said(text: Job, tmp_path: Path):
-    folder = shutil.copytree(text.folder, tmp_path / "elsewhere")
+def elsewhere(job: Job, root: Path) -> Job:
+    """A copy of a run that was trained on another processor."""
+    folder = shutil.copytree(job.folder, root / "elsewhere")
     environment = read_json(folder / runfiles.ENVIRONMENT, "")
     write_json(folder / runfiles.ENVIRONMENT, environment | {"device": "another processor"})
-    elsewhere = Job(folder, text.plan, text.data)
-    seen = recompute(elsewhere)
+    return Job(folder, job.plan, job.data)
+
+
+def test_no_tolerance_lets_another_rate_pass_however_small_rates_are(text: Job, tmp_path: Path):
+    history = pl.read_parquet(text.folder / runfiles.HISTORY)
+    slower = history.with_columns(pl.col("lr") * (1 - 1e-9))
+    assert recompute(edited(elsewhere(text, tmp_path), tmp_path, runfiles.HISTORY, slower)).differs.startswith(
+        "the rate of step "
+    )
+
+
+def test_rates_and_batches_of_fewer_steps_than_the_run_took_show_nothing(text: Job, tmp_path: Path):
+    history = pl.read_parquet(text.folder / runfiles.HISTORY)
+    none = pl.lit([], dtype=pl.List(pl.Int64))
+    emptied = history.with_columns(batches=pl.when(pl.col("step") == 8).then(none).otherwise(pl.col("batches")))
+    seen = recompute(edited(text, tmp_path, runfiles.HISTORY, emptied))
+    assert seen.differs == "history.parquet: 16 batches kept for 20 steps"
+
+
+def test_a_network_that_is_no_longer_finite_is_a_difference(text: Job, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(norms.NORMS, "layernorm", partial(nn.LayerNorm, eps=float("nan")))
+    assert "not finite" in recompute(text).differs
+
+
+def test_on_another_processor_a_tolerance_holds_and_is_said(text: Job, tmp_path: Path):
+    other = elsewhere(text, tmp_path)
+    seen = recompute(other)
     assert (seen.differs, seen.bitwise) == (None, False)
     assert seen.compared["final figures and last spectra, from the weights"].startswith("within 0.001 ")
-    history = pl.read_parquet(folder / runfiles.HISTORY)
-    off = edited(elsewhere, tmp_path, runfiles.HISTORY, history.with_columns(pl.col("eval_loss") * 1.01))
+    history = pl.read_parquet(other.folder / runfiles.HISTORY)
+    off = edited(other, tmp_path, runfiles.HISTORY, history.with_columns(pl.col("eval_loss") * 1.01))
     assert recompute(off).differs.startswith("history.parquet: eval_loss at step 20: ")
 
 

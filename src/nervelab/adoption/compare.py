@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,21 @@ RECOMPUTED = Tolerance(relative=1e-3, absolute=1e-5)
 REPLAYED = Tolerance(relative=2e-2, absolute=1e-3)
 
 
-def first_difference(kept: pl.DataFrame, made: pl.DataFrame, keys: Sequence[str], tolerance: Tolerance) -> str | None:
-    """Where the first row lies in which a column that both have differs, and how; None if none does.
+def first_difference(
+    kept: pl.DataFrame, made: pl.DataFrame, keys: Sequence[str], tolerance: Tolerance, later: Collection[str] = ()
+) -> str | None:
+    """A column that one of two tables lacks, or where the first row lies that differs, and how; None if none does.
 
     Args:
         kept, made: tables with the same rows, in the same order.
         keys: the columns that name a row; they have to be equal.
         tolerance: of columns of floats, and of lists of floats.
+        later: columns that one of them may lack, and that are compared where both have them.
     """
+    lacking = [name for name in (*kept.columns, *made.columns) if (name in kept.columns) != (name in made.columns)]
+    for name in lacking:
+        if name not in later:
+            return f"the column {name} is {'kept, and not made' if name in kept.columns else 'made, and was not kept'}"
     if not kept.select(keys).equals(made.select(keys)):
         return f"{kept.height} rows kept, {made.height} made, or of other {', '.join(keys)}"
     found = []

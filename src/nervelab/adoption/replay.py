@@ -24,6 +24,8 @@ from nervelab.training.task import batch_digest
 
 MEASURED_STEPS = 2  # after step 0, which a replay goes through
 TABLES = {HISTORY: ("step",), SPECTRA: tuple(KEYS), EIGENVALUES: tuple(KEYS)}
+RATES = Tolerance(relative=1e-12)  # numbers of Python's own, on any processor; a cosine may differ in its last bit
+OF_EACH_STEP = ("rates", "batches")  # columns of the history that runs from before them lack
 SAME = ("device", "torch", "threads", "accumulation")
 
 
@@ -69,7 +71,7 @@ def recompute(job: Job) -> Seen:
         kept, loop, bitwise = _opened(job)
         checks = _Recomputation(kept, loop, BITWISE if bitwise else RECOMPUTED, bitwise)
         return Seen(next(checks.differences(), None), checks.compared, bitwise)
-    except NervelabError as error:
+    except (NervelabError, Diverged) as error:
         return Seen(str(error))
 
 
@@ -136,7 +138,7 @@ def _tables(kept: _KeptTables, loop: Loop, tolerance: Tolerance, upto: int) -> I
     """What differs between the kept rows up to a step and those of a loop that was trained to it."""
     for file, keys in TABLES.items():
         rows, made = kept.table(file).filter(pl.col("step") <= upto), loop.rows.frame(file.removesuffix(".parquet"))
-        differs = first_difference(_without_batches(rows, tolerance), made, keys, tolerance)
+        differs = first_difference(_without_batches(rows, tolerance), made, keys, tolerance, OF_EACH_STEP)
         if differs is not None:
             yield f"{file}: {differs}"
 
@@ -178,20 +180,18 @@ class _Recomputation:
         self.compared["measured steps"] = "all"
 
     def _rates(self, history: pl.DataFrame) -> Iterator[str]:
-        """The rate of each step where it is on record, else at the measured steps."""
+        """The share of the peak rate at each step, where that is on record; the rate itself at the measured steps."""
         training = self.loop.config.training
         if "rates" in history.columns:
-            for step, kept in enumerate(each for row in history["rates"] for each in row):
+            for step, kept in enumerate(_of_each_step(history, "rates")):
                 made = learning_rate_factor(training, step)
-                if not self.tolerance.allows(kept, made):
+                if not RATES.allows(kept, made):
                     yield f"the rate factor of step {step}: {kept!r} kept, {made!r} made"
-            self.compared["rate factor"] = "every step"
-            return
+        self.compared["rate factor"] = "every step" if "rates" in history.columns else "at the measured steps"
         for step, kept in history.filter(pl.col("lr").is_not_null()).select("step", "lr").iter_rows():
             made = self.loop.peaks[0] * learning_rate_factor(training, step - 1)
-            if not self.tolerance.allows(kept, made):
+            if not RATES.allows(kept, made):
                 yield f"the rate of step {step - 1}: {kept!r} kept, {made!r} made"
-        self.compared["rate factor"] = "at the measured steps"
 
     def _batches(self, history: pl.DataFrame) -> Iterator[str]:
         if "batches" not in history.columns:
@@ -200,7 +200,7 @@ class _Recomputation:
         if not self.bitwise and self.loop.config.dataset.modality == "images":
             self.compared["batch order"] = "not compared: images from another processor or torch"
             return
-        for step, kept in enumerate(each for row in history["batches"] for each in row):
+        for step, kept in enumerate(_of_each_step(history, "batches")):
             if batch_digest(self.loop.task.training_batch(step)) != kept:
                 yield f"the batch of step {step} is another"
         self.compared["batch order"] = "every step"
@@ -230,17 +230,31 @@ class _Recomputation:
         for file, keys in TABLES.items():
             rows = self.kept.table(file).filter(pl.col("step") == last)
             made = loop.rows.frame(file.removesuffix(".parquet"))
-            differs = first_difference(rows.select(of_weights.get(file, rows.columns)), made, keys, self.tolerance)
+            if file in of_weights:
+                rows, made = rows.select(of_weights[file]), made.select(of_weights[file])
+            differs = first_difference(rows, made, keys, self.tolerance)
             if differs:
                 yield f"{file}: {differs}"
         outcome, final = judged(evaluation, loop.task.unigram_loss, loop.config.training)
         for key, kept in recorded["final"].items():
-            if not self.tolerance.allows(kept, final[key]):
-                yield f"the final {key}: {kept!r} kept, {final[key]!r} made"
+            if not self.tolerance.allows(kept, final.get(key)):
+                yield f"the final {key}: {kept!r} kept, {final.get(key)!r} made"
         if outcome != recorded["outcome"]:
             yield f"the outcome: {recorded['outcome']} kept, {outcome} made"
         self.compared["final figures and last spectra, from the weights"] = _words(self.tolerance)
         self.compared["outcome"] = outcome
+
+
+def _of_each_step(history: pl.DataFrame, column: str) -> list[Any]:
+    """What is on record of each step up to the last measured one.
+
+    Raises:
+        NervelabError: it is not one value a step.
+    """
+    values, steps = [each for row in history[column] for each in row], history["step"].max()
+    if len(values) != steps:
+        raise NervelabError(f"{HISTORY}: {len(values)} {column} kept for {steps} steps")
+    return values
 
 
 def _words(tolerance: Tolerance) -> str:

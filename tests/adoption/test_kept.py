@@ -8,9 +8,14 @@ from typing import Annotated
 import pytest
 
 from nervelab.adoption import kept
+from nervelab.adoption.adopt import refuse_edited_code
+from nervelab.adoption.evidence import adoptions, as_json
 from nervelab.adoption.kept import as_today, components
+from nervelab.errors import NervelabError
+from nervelab.files import write_json
 from nervelab.study.config import Measure, RunConfig
 from nervelab.study.config.record import AS_BEFORE
+from nervelab.study.plans import content_of
 from nervelab.study.runs import covering, load_project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,3 +74,30 @@ def test_the_covering_set_shows_every_component_of_every_run(monkeypatch: pytest
     assert len(chosen) < len(runs) / 4
     ours = set().union(*map(components, chosen))
     assert {"optimiser.name dion", "measure.estimators lanczos-1/6-tail", "training.augmentation cutmix"} <= ours
+
+
+def test_a_run_whose_id_does_not_follow_from_its_content_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    run = load_project(scale="smoke", only="activation").runs[0]
+    recorded = content_of(run)
+    assert kept._is_itself(recorded)
+    assert not kept._is_itself(recorded | {"fingerprint": "of other code"})
+    assert not kept._is_itself(recorded | {"config": recorded["config"] | {"seed": 77}})
+    assert not kept._is_itself({"id": run.id, "files": {}})
+
+
+def test_code_that_was_edited_since_the_runs_were_named_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    run = load_project(scale="smoke", only="activation").runs[0]
+    refuse_edited_code([run])
+    monkeypatch.setitem(run.__dict__, "fingerprint", "of the code before the edit")
+    with pytest.raises(NervelabError, match="was edited"):
+        refuse_edited_code([run])
+
+
+def test_an_adoption_that_run_json_does_not_vouch_for_is_of_a_run_that_lay_there_before(tmp_path: Path):
+    (tmp_path / "adoption.json").write_text(as_json([{"to": {}}]))
+    write_json(tmp_path / "run.json", {"files": {}})
+    assert adoptions(tmp_path) == []
+    write_json(tmp_path / "run.json", {"files": {"adoption.json": "its sha256"}})
+    assert adoptions(tmp_path) == [{"to": {}}]

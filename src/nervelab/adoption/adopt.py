@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 
 from rich.console import Console
 from rich.progress import Progress
@@ -17,6 +19,10 @@ from nervelab.adoption.data import data_made_again
 from nervelab.adoption.kept import Kept, components, kept_for
 from nervelab.adoption.rekey import PARTIAL, Candidate, rekey
 from nervelab.adoption.replay import Job, Seen, recompute, replay
+from nervelab.errors import NervelabError
+from nervelab.study.components import TRAINER
+from nervelab.study.components import components as modules
+from nervelab.study.fingerprint import fingerprint
 from nervelab.study.plans import content_of
 from nervelab.study.runs import Project, Run, covering
 from nervelab.training.execution import Execution
@@ -44,7 +50,7 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
         console: where progress is shown.
 
     Raises:
-        NervelabError: the device is not there.
+        NervelabError: the device is not there, or the code was edited meanwhile.
     """
     nowhere = Path()
     Execution(plan=nowhere, data=nowhere, out=nowhere, checkpoints=nowhere, device=device).prepare()
@@ -60,12 +66,24 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
             passed = desk.recomputed(desk.with_data([(run, kept[run.name].pop(0)) for run in waiting]))
             replayed = desk.replayed(passed, everything)
             shown_by = _shown_by(replayed)
+            refuse_edited_code([each.run for each in passed])
             for candidate in replayed + [each for each in passed if each.run.name not in report.refused]:
                 if candidate.run.name not in report.adopted:
                     rekey(candidate, shown_by)
                     report.adopted.append(candidate.run.name)
             waiting = [run for run in waiting if kept[run.name] and run.name in report.refused]
     return report
+
+
+def refuse_edited_code(runs: Iterable[Run]) -> None:
+    """Refuse to go on where the code on disk, which workers import as they start, is not that of the runs' names.
+
+    Raises:
+        NervelabError: it was edited since they were named.
+    """
+    code = {(TRAINER, *modules(run.config).values()): run.fingerprint for run in runs}
+    if any(fingerprint(entries) != known for entries, known in code.items()):
+        raise NervelabError("the code was edited while kept runs were examined: run `nervelab adopt` again.")
 
 
 def said(report: Report) -> str:
@@ -78,7 +96,14 @@ def said(report: Report) -> str:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Started anew: torch and Polars hold threads and locks that a fork would copy.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this worker when whoever started it is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nervelab.errors import damaged
-from nervelab.files import read_json
+from nervelab.files import read_json, read_mapping
 from nervelab.runfiles import ADOPTION, RUN_JSON
 from nervelab.study.runs import run_id
 
@@ -18,9 +18,12 @@ IDENTITY = ("name", "id", "fingerprint", "inputs")
 
 
 def adoptions(folder: Path) -> list[dict[str, Any]]:
-    """The adoptions of a run, the oldest first; none if the code that it is known by trained it."""
+    """The adoptions of a run, the oldest first; none if the code that it is known by trained it.
+
+    Where it was trained in the folder of an adopted run, the file may have stayed: its run.json does not vouch for it.
+    """
     path = folder / ADOPTION
-    if not path.exists():
+    if not path.exists() or ADOPTION not in read_mapping(folder / RUN_JSON, REMEDY, ("files",))["files"]:
         return []
     content = read_json(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("adoptions"), list) or not content["adoptions"]:

@@ -14,7 +14,7 @@ from nervelab.files import canonical_json, read_json
 from nervelab.runfiles import ENVIRONMENT, whole_run
 from nervelab.study.config import RunConfig
 from nervelab.study.config.record import AS_BEFORE, Record
-from nervelab.study.runs import Run
+from nervelab.study.runs import Run, run_id
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Kept:
 def kept_for(wanted: Iterable[Run], scale: str) -> dict[str, list[Kept]]:
     """The kept runs with the settings of each wanted run, by the name of the wanted run, in the order of their names.
 
-    A kept run whose files are not what its run.json says is left out, as is one whose settings can no longer be read.
+    A kept run whose files are not what its run.json says is left out, as is one whose id is not that of what it says,
+    and one whose settings can no longer be read.
     """
     names = {canonical_json(run.config.model_dump(mode="json")): run.name for run in wanted}
     found: dict[str, list[Kept]] = {name: [] for name in names.values()}
     for folder in sorted((layout.RUNS / scale).glob("*")):
         recorded = whole_run(folder)
-        if recorded is None or recorded["name"] in found:
+        if recorded is None or not _is_itself(recorded) or recorded["name"] in found:
             continue
         completed = as_today(recorded["config"])
         if completed is None:
@@ -55,6 +56,15 @@ def kept_for(wanted: Iterable[Run], scale: str) -> dict[str, list[Kept]]:
             environment = read_json(folder / ENVIRONMENT, "delete the folder.")
             found[name].append(Kept(folder, recorded, environment, added))
     return found
+
+
+def _is_itself(recorded: dict[str, Any]) -> bool:
+    """Whether a run has the id that follows from what its run.json says of it."""
+    try:
+        id = run_id(recorded["config"], recorded["inputs"], recorded["fingerprint"])
+        return recorded["id"] == id and recorded["name"].endswith(f"-{id}")
+    except (KeyError, AttributeError):
+        return False
 
 
 def as_today(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:

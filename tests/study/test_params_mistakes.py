@@ -7,11 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from faults.registry import Fault, name
 from nervelab.errors import NervelabError
 from nervelab.study.expand import expand
 from nervelab.study.params import read_params
-from study.mistakes import MISTAKES, Mistake
+from study.mistakes import MISTAKES
 from study.project_files import copied
+
+FAULTS = [
+    Fault(
+        id=mistake.id,
+        group="What is asked for",
+        fault=f"{mistake.file}: {mistake.wrong}",
+        sentence=f"{mistake.file}, the line or the key, what is wrong with it and what may stand there.",
+        kept="Everything; nothing is begun.",
+    )
+    for mistake in MISTAKES
+]
 
 
 def resolve(path: Path) -> None:
@@ -19,8 +31,9 @@ def resolve(path: Path) -> None:
     list(expand(params, params.scale))
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.id)
-def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path: Path, mistake: Mistake):
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path: Path, fault: Fault):
+    mistake = next(each for each in MISTAKES if each.id == fault.id)
     path = copied(tmp_path)
     mistake.make(tmp_path)
     with pytest.raises(NervelabError) as caught:

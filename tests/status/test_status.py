@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from nervelab import layout, runfiles
 from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
+from nervelab.errors import NervelabError
 from nervelab.files import write_json
 from nervelab.status.status import WIDTH, Status, as_json, as_text, duration
 from nervelab.study.runs import Run, load_project
@@ -33,7 +35,13 @@ def write_run(run: Run, outcome: str = "finished", **others: object) -> None:
         (run.folder / file).write_text(CONTENT[Path(file).suffix], encoding="utf-8")
     config = run.config.model_dump(mode="json")
     sizes = {file: len(CONTENT[Path(file).suffix]) for file in runfiles.RUN_RESULTS}
-    recorded = {"config": config, "fingerprint": run.fingerprint, "inputs": run.inputs, "parameters": 1234}
+    recorded = {
+        "id": run.id,
+        "config": config,
+        "fingerprint": run.fingerprint,
+        "inputs": run.inputs,
+        "parameters": 1234,
+    }
     recorded |= {"outcome": outcome, "stopped_at": 20, "bytes": sizes}
     write_json(run.folder / runfiles.RUN_JSON, recorded | others)
 
@@ -192,6 +200,18 @@ def test_a_run_that_lacks_a_file_or_has_a_short_one_is_named(here: list[Run]):
     assert [state_of(run)["state"] for run in here[1:3]] == ["damaged", "damaged"]
     assert "4 bytes instead of 11" in state_of(here[1])["said"]
     assert "run.json is damaged (not JSON)" in state_of(here[2])["said"]
+
+
+def test_the_folder_of_another_run_under_a_wanted_name_is_not_taken_for_it(here: list[Run]):
+    for run in here[:2]:
+        write_run(run)
+    shutil.rmtree(here[0].folder)
+    shutil.copytree(here[1].folder, here[0].folder)
+    said = f"{here[0].folder}/run.json belongs to run {here[1].id}, not {here[0].id}"
+    assert state_of(here[0])["state"] == "damaged"
+    assert said in state_of(here[0])["said"]
+    with pytest.raises(NervelabError, match=re.escape(said)):
+        Targets.of()
 
 
 @pytest.mark.parametrize(

@@ -174,18 +174,20 @@ class Targets:
 
 
 def refuse_truncated(run: Run) -> None:
-    """Refuse a run that has a file of the wrong size, or without its end: cheap enough for every parse.
+    """Refuse a folder of another run, or with a file of the wrong size or without its end.
 
-    Whoever reads a run compares the sha256 as well.
+    That is cheap enough for every parse; whoever reads a run compares the sha256 as well.
 
     Raises:
         NervelabError: names the file and the remedy.
     """
     recorded = run.folder / runfiles.RUN_JSON
     if recorded.exists():
-        sizes = _sizes(recorded)
+        content = _said_by(recorded)
+        if content.get("id") != run.id:
+            raise NervelabError(f"{recorded} belongs to run {content.get('id')}, not {run.id}: {REMEDY}")
         for file in runfiles.RUN_FILES:
-            _refuse_wrong_size(run.folder / file, sizes.get(file))
+            _refuse_wrong_size(run.folder / file, content["bytes"].get(file))
 
 
 def _files_of(runs: Iterable[Run]) -> list[str]:
@@ -196,11 +198,11 @@ def _complete(folder: Path, files: Iterable[str]) -> bool:
     return all((folder / file).exists() for file in files)
 
 
-def _sizes(recorded: Path) -> dict[str, int]:
+def _said_by(recorded: Path) -> dict[str, Any]:
     content = read_json(recorded, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("bytes"), dict):
         raise damaged(recorded, "it does not say how long its files are", REMEDY)
-    return content["bytes"]
+    return content
 
 
 def _refuse_wrong_size(path: Path, expected: int | None) -> None:

@@ -280,7 +280,7 @@ def adopt(
     only: OnlyOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Replay each run, not only a covering set.")] = False,
     device: Annotated[str, typer.Option(help="What replays run on: cpu, or cuda.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="How many replays run side by side.")] = os.cpu_count() or 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Replays side by side: one a core, on a GPU one.")] = None,
 ) -> None:
     """Keep runs that other code trained, once today's code has shown that it would have made them."""
     from rich.console import Console
@@ -292,11 +292,12 @@ def adopt(
 
     console = Console(stderr=True, highlight=False)
     targets = Targets.of(scale, only)
+    side_by_side = workers or (os.cpu_count() or 1 if device == "cpu" else 1)
     for stage, files in (("data", targets.corpus_files), ("tokens", targets.tokens_files)):
         if not all(Path(file).exists() for file in files):  # today's code makes them again, to be compared
             run_build(stage, scale, only, console)
     with sole_build(console.print):
-        report = run_adopt(targets.project, everything=everything, device=device, workers=workers, console=console)
+        report = run_adopt(targets.project, everything=everything, device=device, workers=side_by_side, console=console)
     sys.stdout.write(said(report))
     if report.refused:
         raise NervelabError(

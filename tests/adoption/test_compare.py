@@ -52,10 +52,17 @@ def test_a_list_is_compared_value_by_value_and_the_place_is_said():
     assert first_difference(kept, shorter, ("step",), BITWISE) == "values at step 5: 2 values kept, 1 made"
 
 
-@pytest.mark.parametrize(("made", "differs"), [(1.0009, False), (1.0012, True)], ids=["inside", "outside"])
-def test_a_tolerance_is_a_share_of_the_kept_value_and_an_amount(made: float, differs: bool):
-    tables = (pl.DataFrame({"step": [1], "loss": [value]}) for value in (1.0, made))
-    assert (first_difference(*tables, ("step",), Tolerance(1e-3, 1e-4)) is not None) is differs
+@pytest.mark.parametrize(
+    ("made", "differs"),
+    [([1.0009, 0.0], False), ([1.0011, 0.0], True), ([1.0, 9e-5], False), ([1.0, 1.1e-4], True)],
+    ids=["inside its share", "outside", "small beside the largest", "not small"],
+)
+def test_a_tolerance_is_a_share_of_the_kept_value_or_of_the_largest_beside_it(made: list[float], differs: bool):
+    tolerance = Tolerance(relative=9.5e-4, floor=1e-4)
+    columns = (pl.DataFrame({"step": [1, 2], "loss": values}) for values in ([1.0, 0.0], made))
+    lists = (pl.DataFrame({"step": [1], "eigenvalues": [values]}) for values in ([1.0, 0.0], made))
+    for tables in (columns, lists):
+        assert (first_difference(*tables, ("step",), tolerance) is not None) is differs
 
 
 def test_a_difference_of_one_bit_is_one():

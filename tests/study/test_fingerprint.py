@@ -94,11 +94,22 @@ def test_what_only_a_type_checker_reads_costs_nothing(package: Path):
     assert fingerprint(ENTRIES, package) == before
 
 
+def test_a_name_of_ones_own_is_no_type_checker(package: Path):
+    """`TYPE_CHECKING = True` runs what stands below it."""
+    path = package / "models" / "norms.py"
+    path.write_text(path.read_text() + "\nTYPE_CHECKING = True\nif TYPE_CHECKING:\n    EPS = 1\n")
+    one = fingerprint(ENTRIES, package)
+    path.write_text(path.read_text().replace("EPS = 1\n", "EPS = 2\n"))
+    assert fingerprint(ENTRIES, package) != one
+
+
 def test_what_runs_where_no_type_checker_does_counts(package: Path):
     """The other branch of `if TYPE_CHECKING` runs: it counts, and so do the modules that it imports."""
     path = package / "optim" / "adamw.py"
     text = path.read_text()
-    path.write_text(text + "\nif typing.TYPE_CHECKING:\n    A = 1\nelse:\n    from nervelab.optim import dion\n")
+    path.write_text(
+        text + "\nimport typing\nif typing.TYPE_CHECKING:\n    A = 1\nelse:\n    from nervelab.optim import dion\n"
+    )
     one = fingerprint(ENTRIES, package)
     assert "nervelab.optim.dion" in closure(ENTRIES, package)
     path.write_text(path.read_text().replace("A = 1", "A = 2"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
@@ -59,8 +61,10 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
     wanted = [run for run in project.runs if runfiles.whole_run(run.folder) is None]
     kept = kept_for(wanted, project.scale)
     report = Report(not_kept=[run.name for run in wanted if not kept[run.name]])
+    for each in kept.values():  # those of which more can be seen come first
+        each.sort(key=lambda one: not one.has_steps)
     waiting = [run for run in wanted if kept[run.name]]
-    with Progress(console=console) as progress, _pool(workers) as pool:
+    with Progress(console=console) as progress, _killed_is_said(), _pool(workers) as pool:
         desk = _Desk(pool, progress, device, report)
         while waiting:
             passed = desk.recomputed(desk.with_data([(run, kept[run.name].pop(0)) for run in waiting]))
@@ -73,6 +77,16 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
                     report.adopted.append(candidate.run.name)
             waiting = [run for run in waiting if kept[run.name] and run.name in report.refused]
     return report
+
+
+@contextmanager
+def _killed_is_said() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise NervelabError(
+            "a replay was killed, most likely for want of memory: adopt again with `--workers 1`."
+        ) from error
 
 
 def refuse_edited_code(runs: Iterable[Run]) -> None:

@@ -12,10 +12,13 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two numbers may lie apart: `absolute` plus `relative` times the kept one. Both 0: bitwise."""
+    """How far a number may lie from the kept one: `relative` times that, or `floor` times the largest beside it.
+
+    Beside it are the other values of its list, or of its column. Both 0: bitwise.
+    """
 
     relative: float = 0.0
-    absolute: float = 0.0
+    floor: float = 0.0
 
     def allows(self, kept: Any, made: Any) -> bool:
         """Whether a number, or anything else, may stand for the kept one."""
@@ -27,8 +30,8 @@ class Tolerance:
 BITWISE = Tolerance()
 # On another processor, torch or number of threads. Of a finished model measured again, the sums of a float32 forward
 # are added up in another order; over the steps of a replay such differences grow.
-RECOMPUTED = Tolerance(relative=1e-3, absolute=1e-5)
-REPLAYED = Tolerance(relative=2e-2, absolute=1e-3)
+RECOMPUTED = Tolerance(relative=1e-3, floor=1e-5)
+REPLAYED = Tolerance(relative=2e-2, floor=1e-4)
 
 
 def first_difference(
@@ -82,7 +85,9 @@ def _first_place(kept: pl.Series | None, made: pl.Series | None, tolerance: Tole
 
 
 def _close(kept: np.ndarray, made: np.ndarray, tolerance: Tolerance) -> np.ndarray:
-    return np.isclose(made, kept, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True)
+    finite = np.abs(kept[np.isfinite(kept)])
+    floor = tolerance.floor * finite.max() if finite.size else 0.0
+    return np.isclose(made, kept, rtol=tolerance.relative, atol=floor, equal_nan=True)
 
 
 def _values(kept: Any, made: Any, tolerance: Tolerance) -> str:

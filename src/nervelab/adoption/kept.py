@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nervelab import layout
 from nervelab.files import canonical_json, read_json
-from nervelab.runfiles import ENVIRONMENT, whole_run
+from nervelab.runfiles import ENVIRONMENT, HISTORY, whole_run
 from nervelab.study.config import RunConfig
 from nervelab.study.config.record import AS_BEFORE, Record
 from nervelab.study.runs import Run, run_id
@@ -28,6 +28,13 @@ class Kept:
     recorded: dict[str, Any]
     environment: dict[str, Any]
     added: dict[str, Any]
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether its history has the rate and the batch of every step."""
+        import polars as pl  # here, as who only asks what is kept need not wait for it
+
+        return {"rates", "batches"} <= pl.read_parquet_schema(self.folder / HISTORY).keys()
 
     @property
     def name(self) -> str:

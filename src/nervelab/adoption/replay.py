@@ -260,4 +260,4 @@ def _of_each_step(history: pl.DataFrame, column: str) -> list[Any]:
 def _words(tolerance: Tolerance) -> str:
     if tolerance == BITWISE:
         return "bitwise"
-    return f"within {tolerance.relative:g} of the kept value plus {tolerance.absolute:g}"
+    return f"within {tolerance.relative:g} of the kept value, or {tolerance.floor:g} of the largest beside it"

@@ -93,19 +93,23 @@ def _imports(path: Path, module: str) -> Iterator[str]:
 
 
 class _RunningCode(ast.NodeTransformer):
-    """Leaves out what only a type checker reads: the bodies of `if TYPE_CHECKING`, and the import of that name."""
+    """Leaves out what only a type checker reads: the bodies of `if TYPE_CHECKING`, and the import of that name.
+
+    It has to be the name of `typing`: what a module calls so itself may be true.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        imported = [each for each in ast.walk(tree) if isinstance(each, ast.ImportFrom) and each.module == "typing"]
+        plain = any(alias.name == "TYPE_CHECKING" and not alias.asname for each in imported for alias in each.names)
+        self.names = {"typing.TYPE_CHECKING", *(["TYPE_CHECKING"] if plain else [])}
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
-        names = (
-            getattr(node.test, "id", None),
-            getattr(node.test, "attr", None),
-        )  # TYPE_CHECKING, typing.TYPE_CHECKING
-        return node.orelse if "TYPE_CHECKING" in names else node
+        return node.orelse if ast.unparse(node.test) in self.names else node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
         if node.module == "typing":
-            node.names = [alias for alias in node.names if alias.name != "TYPE_CHECKING"]
+            node.names = [alias for alias in node.names if (alias.name, alias.asname) != ("TYPE_CHECKING", None)]
         return node if node.names else None
 
 
@@ -113,7 +117,8 @@ class _RunningCode(ast.NodeTransformer):
 def _parse(path: Path, _stamp: int) -> ast.Module:
     """The syntax tree of what runs in a module."""
     try:
-        return _RunningCode().visit(ast.parse(path.read_bytes()))
+        tree = ast.parse(path.read_bytes())
+        return _RunningCode(tree).visit(tree)
     except SyntaxError as error:
         raise NervelabError(f"{path} is not valid Python (line {error.lineno}): mend it first.") from error
 

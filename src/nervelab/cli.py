@@ -286,10 +286,11 @@ def adopt(
     from rich.console import Console
 
     from nervelab.adoption.adopt import adopt as run_adopt
-    from nervelab.adoption.adopt import said
+    from nervelab.adoption.adopt import require_device, said
     from nervelab.build.locks import sole_build
     from nervelab.build.workflow import build as run_build
 
+    require_device(device)
     console = Console(stderr=True, highlight=False)
     targets = Targets.of(scale, only)
     side_by_side = workers or (os.cpu_count() or 1 if device == "cpu" else 1)

@@ -39,6 +39,16 @@ class Report:
     not_kept: list[str] = field(default_factory=list)
 
 
+def require_device(name: str) -> None:
+    """Refuse a device that is not there before anything is made.
+
+    Raises:
+        NervelabError: it is not there.
+    """
+    nowhere = Path()
+    Execution(plan=nowhere, data=nowhere, out=nowhere, checkpoints=nowhere, device=name).prepare()
+
+
 def adopt(project: Project, *, everything: bool, device: str, workers: int, console: Console) -> Report:
     """Adopt what can be adopted of the wanted runs that are not there.
 
@@ -52,10 +62,8 @@ def adopt(project: Project, *, everything: bool, device: str, workers: int, cons
         console: where progress is shown.
 
     Raises:
-        NervelabError: the device is not there, or the code was edited meanwhile.
+        NervelabError: the code was edited meanwhile.
     """
-    nowhere = Path()
-    Execution(plan=nowhere, data=nowhere, out=nowhere, checkpoints=nowhere, device=device).prepare()
     for left in (layout.RUNS / project.scale).glob(f"{PARTIAL}*"):  # of an adoption that was killed
         shutil.rmtree(left)
     wanted = [run for run in project.runs if runfiles.whole_run(run.folder) is None]

@@ -27,8 +27,8 @@ class Snapshot:
 class View:
     """A live view on a terminal; elsewhere a line whenever something has ended."""
 
-    def __init__(self, console: Console, targets: Targets) -> None:
-        self.console, self.targets = console, targets
+    def __init__(self, console: Console, targets: Targets, *, data_alone: bool = False) -> None:
+        self.console, self.targets, self.data_alone = console, targets, data_alone
         self.steps = {run.name: run.config.training.steps for run in targets.project.runs}
         self.start = time.monotonic()
         self.before = self.look()
@@ -63,7 +63,7 @@ class View:
         now = self.look()
         for name in sorted(now.finished - self.before.finished):
             self._say(f"trained {name} ({len(now.finished)} of {len(self.steps)}{self._left(now)})")
-        if now.stage != self.before.stage:
+        if now.stage != self.before.stage and not self.data_alone:  # which ends where the next stage would begin
             self._say(now.stage)
         self.before = now
         if self.live:

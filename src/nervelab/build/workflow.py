@@ -38,7 +38,10 @@ def build(target: str, scale: str | None, only: str | None, console: Console) ->
         clear_snakemake_locks(console.print)
         command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
         LOG.parent.mkdir(exist_ok=True)
-        with LOG.open("w", encoding="utf-8") as log, View(console, targets) as view:
+        with (
+            LOG.open("w", encoding="utf-8") as log,
+            View(console, targets, data_alone=target in ("data", "tokens")) as view,
+        ):
             command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
             status = _run(command, log, {**os.environ, **handed_on(scale, only)}, lock, view)
         said = LOG.read_text(encoding="utf-8", errors="replace")

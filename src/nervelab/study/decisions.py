@@ -16,5 +16,5 @@ class Analysis(Record):
 
     window_start: Annotated[float, Field(ge=0, lt=1)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    bootstrap: Annotated[int, Field(ge=100)]
+    bootstrap: Annotated[int, Field(ge=100, le=10**7)]
     seed: Annotated[int, Field(ge=0)]

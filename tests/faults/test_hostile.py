@@ -151,13 +151,15 @@ def study(world: World) -> str:
     return refused(lambda: read_params(path))
 
 
-UNREAD = "the digits cannot be read as the digits of MNIST (…): mend source.package and source.member in params.yaml."
+UNREAD = (
+    "the digits cannot be read as the digits of MNIST (…): mend source.package and source.member in config/data.yaml."
+)
 NO_STATE = ".checkpoints/…/state.pt is no checkpoint: delete it and the run starts from its beginning."
 NO_TOKENIZER = "The tokenizer.json of theirs holds no tokenizer (…): name another repository or folder in …."
 OTHER = (
     ".checkpoints/…/state.pt is a checkpoint of the run 0123456789, not of …: delete it and the run starts from its …."
 )
-WHEEL = "delete the wheel, and name a whole one in params.yaml if it comes again."
+WHEEL = "delete the wheel, and name a whole one in config/data.yaml if it comes again."
 MODULE = "plans/….json names 'antigravity', which is no module of nervelab: delete it and run make again."
 CHANGED = (
     "plans/….json was changed after it was written (its id no longer fits its content): delete it and run make again."

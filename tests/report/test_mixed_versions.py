@@ -27,7 +27,7 @@ def pages(laptop: Path, settings: Analysis):
     """Render both pages, without figures and timings, given the environment of each run."""
     runs = pl.read_parquet(laptop.parent / "aggregates" / "runs.parquet")
     listing = read_json(laptop / "runs.json", "")
-    rest = {"figures": [], "timings": [], "logging_step": [], "environment": []}
+    rest = {"figures": [], "timings": [], "logging_step": [], "environment": [], "adoption": None}
 
     def _pages(environments: dict[str, dict]) -> dict[str, str]:
         content = context(results_dir=laptop, runs=runs, listing=listing, settings=settings, environments=environments)

@@ -317,7 +317,7 @@ def test_only_the_timings_block_depends_on_timings_and_versions(laptop, analysed
     timing = analysed / "aggregates" / "timing.parquet"
     pl.read_parquet(timing).with_columns(pl.col("train_seconds") * 3).write_parquet(timing)
     provenance = analysed / "provenance.json"
-    content = {"versions": {"torch": "2.14.1"}, "hardware": {"cpu": ["a|b", "c"]}, "runs": {"x": "y"}}
+    content = {"versions": {"torch": "2.14.1"}, "hardware": {"cpu": ["a|b", "c"]}, "runs": {"x": {"environment": {}}}}
     content |= {"git": {"commit": "0123abcd", "changed": False}, "params_sha256": {"params.yaml": "feed"}}
     write_json(provenance, content)
     render_again(provenance)

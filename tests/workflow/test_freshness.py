@@ -188,6 +188,7 @@ def test_dvc_refuses_to_delete_runs_that_only_snakemake_knows(edited: Project):
     assert set(edited.run_times()) == names
 
 
+@pytest.mark.slow
 def test_dvc_metrics_params_and_plots_work(built: Project):
     built.edit("params.yaml", "lr: 2.0e-2", "lr: 1.0e-2")
     built.run("dvc repro")

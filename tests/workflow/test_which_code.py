@@ -63,6 +63,7 @@ def test_a_folder_without_code_uses_what_is_installed(template: Project, built: 
     assert "folders are whole" in said_by(built, bin / "nervelab", "check")
 
 
+@pytest.mark.slow
 def test_stages_run_in_the_environment_of_the_dvc_that_was_called(template: Project, built: Project, tmp_path: Path):
     bin = environment_at(tmp_path / "it's an environment", template.folder / "src")
     (built.folder / "results" / "index.html").unlink()
@@ -115,6 +116,7 @@ def test_a_variable_left_in_the_shell_is_refused(built: Project, variable: str, 
     assert not built.runs("smoke")
 
 
+@pytest.mark.slow
 def test_a_profile_that_names_another_scale_than_the_build_is_refused(built: Project, monkeypatch: pytest.MonkeyPatch):
     profile = built.folder / "workflow" / "profiles" / "other"
     profile.mkdir()

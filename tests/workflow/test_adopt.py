@@ -114,14 +114,17 @@ def test_an_adopted_run_is_adopted_again_and_leads_back_to_the_code_that_trained
     names = set(built.runs())
     refactor(built)
     built.run("nervelab adopt")
-    built.edit("src/nervelab/models/more.py", "NOTHING = None", "NOTHING = 0")
     built.run("nervelab prune --yes")  # so that the first adoption is what is adopted
+    built.edit("src/nervelab/models/more.py", "NOTHING = None", "NOTHING = 0")
     built.run("nervelab adopt --all")
     assert built.jobs("train") == 0
+    again = 0
     for name in built.runs():
         steps = adoption(built, name)
         if len(steps) == 2:
+            again += 1
             assert steps[0]["from"]["name"] in names
             assert steps[0]["to"] == steps[1]["from"]
             assert steps[1]["replayed"]
+    assert again == 4
     built.run("nervelab check")

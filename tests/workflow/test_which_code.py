@@ -149,6 +149,7 @@ def test_in_a_second_clone_either_tool_trains_by_its_own_code(template: Project,
 def test_an_experiment_runs_the_code_it_was_queued_with(template: Project, built: Project, tmp_path: Path):
     bin = environment_at(tmp_path / "environment", template.folder / "src")
     identity = {f"GIT_{role}_{what}": "tests" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    identity["PATH"] = f"{bin}:/usr/local/bin:/usr/bin:/bin"  # DVC's queue looks there for dvc, and waits without end
     before = losses(built)
     said_by(built, bin / "dvc", "exp", "run", "--queue", "-n", "wide", "-S", "analysis.window_start=0.25", **identity)
     built.edit(FFN, GELU, SILU)

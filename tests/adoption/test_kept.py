@@ -9,7 +9,7 @@ import pytest
 
 from nervelab.adoption import kept
 from nervelab.adoption.adopt import refuse_edited_code
-from nervelab.adoption.evidence import adoptions, as_json
+from nervelab.adoption.evidence import adoptions
 from nervelab.adoption.kept import as_today, components
 from nervelab.errors import NervelabError
 from nervelab.files import write_json
@@ -96,7 +96,7 @@ def test_code_that_was_edited_since_the_runs_were_named_is_refused(monkeypatch: 
 
 
 def test_an_adoption_that_run_json_does_not_vouch_for_is_of_a_run_that_lay_there_before(tmp_path: Path):
-    (tmp_path / "adoption.json").write_text(as_json([{"to": {}}]))
+    write_json(tmp_path / "adoption.json", {"adoptions": [{"to": {}}]})
     write_json(tmp_path / "run.json", {"files": {}})
     assert adoptions(tmp_path) == []
     write_json(tmp_path / "run.json", {"files": {"adoption.json": "its sha256"}})

@@ -75,11 +75,6 @@ def summary(folders: Iterable[Path]) -> str | None:
     return "; ".join(parts) + "."
 
 
-def as_json(steps: list[dict[str, Any]]) -> str:
-    """The text of adoption.json."""
-    return json.dumps({"adoptions": steps}, indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
 def _without(config: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
     """A configuration as it was before these dotted keys were added."""
     before = json.loads(json.dumps(config))

@@ -12,7 +12,7 @@ from nervelab import runfiles
 from nervelab.adoption import evidence
 from nervelab.adoption.kept import Kept, components
 from nervelab.adoption.replay import SAME, Seen
-from nervelab.files import sha256, write_bytes, write_sealed, write_text
+from nervelab.files import sha256, write_bytes, write_json, write_sealed
 from nervelab.study.plans import content_of
 from nervelab.study.runs import Run
 
@@ -43,7 +43,7 @@ def rekey(candidate: Candidate, shown_by: dict[str, str]) -> None:
         partial.mkdir()
         for file in (*runfiles.RUN_RESULTS, *runfiles.RUN_CIRCUMSTANCES):
             write_bytes(partial / file, (kept.folder / file).read_bytes())
-        write_text(partial / runfiles.ADOPTION, evidence.as_json(steps))
+        write_json(partial / runfiles.ADOPTION, {"adoptions": steps})
         files = kept.recorded["files"] | {runfiles.ADOPTION: sha256(partial / runfiles.ADOPTION)}
         plan = content_of(run)
         own = {key: plan[key] for key in (*evidence.IDENTITY, "slug", "config")}

@@ -38,9 +38,8 @@ class Job:
     data: Path
     device: str = "cpu"
 
-    def execution(self) -> Execution:
-        """How it was executed, on this machine."""
-        kept = read_json(self.folder / ENVIRONMENT, "delete the folder.")
+    def execution(self, kept: dict[str, Any]) -> Execution:
+        """How it was executed, on this machine, by its environment.json."""
         nowhere = self.folder / "not-written"
         return Execution(
             plan=nowhere,
@@ -101,9 +100,9 @@ class _KeptTables:
 
 def _opened(job: Job) -> tuple[_KeptTables, Loop, bool]:
     """The kept run, today's loop before its first step, and whether the two have to agree to the bit."""
-    execution = job.execution()
-    device = execution.prepare()
     kept = read_json(job.folder / ENVIRONMENT, "delete the folder.")
+    execution = job.execution(kept)
+    device = execution.prepare()
     here = environment(device, execution)
     bitwise = kept["threads"] == 1 and all(kept.get(key) == here[key] for key in SAME)
     recorded = read_json(job.folder / RUN_JSON, "delete the folder.")

@@ -40,10 +40,12 @@ environment environment-dev:
 bench: environment-dev
 	@.venv/bin/python -m benchmarks
 
-# Resolve the locks again; needs uv. The study's lock is the part of the tests' lock that it needs.
+# Resolve the locks again; needs uv. The study's lock is the part of the tests' lock that it needs, the cluster's what the
+# plugins of its profiles need beside that.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra dev -o requirements-dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --extra slurm --extra cluster-generic -c requirements-dev.lock $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.lock) -o requirements-cluster.lock
 
 clean-env:
 	rm -rf .venv

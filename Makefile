@@ -1,18 +1,20 @@
 # `make` runs the study of params.yaml, `make test` the tests. Both create .venv from the lock first.
 # make SCALE=smoke: another scale, rendered into results/<scale>/.  make ONLY=activation: one study alone, rendered into
 # results/only/<study>/.  make PYTHON=python3.13: another Python.
+# make PROFILE=slurm: by a profile of workflow/profiles, or by one of your own: make PROFILE=path/of/the/folder.
 
 PYTHON ?= python3
 # Not from the environment: a variable left in the shell makes nothing else.
 SCALE :=
 ONLY :=
+PROFILE :=
 # Programs are called as modules: scripts name the folder that they were installed in.
 RUN := .venv/bin/python -P
 
 .PHONY: all environment environment-dev test test-all test-paper-scale lint bench lock clean-env
 
 all: environment
-	@$(RUN) -m nervelab.cli build $(if $(SCALE),--scale $(SCALE)) $(if $(ONLY),--only $(ONLY))
+	@$(RUN) -m nervelab.cli build$(if $(SCALE), --scale $(SCALE))$(if $(ONLY), --only $(ONLY))$(if $(PROFILE), --profile "$(PROFILE)")
 
 test: environment-dev
 	@$(RUN) -m pytest -n 2 --dist loadgroup
@@ -33,9 +35,9 @@ lint: environment-dev
 	$(RUN) workflow/lint_text.py
 	$(RUN) workflow/lint_collection.py
 
-# The environments of the study and of its tests: the script says when they are made, and when again.
+# The environments of the study, of a profile and of the tests: the script says when they are made, and when again.
 environment environment-dev:
-	@"$(PYTHON)" workflow/environment.py $(if $(filter environment,$@),study,dev) "$(PYTHON)" "$(origin PYTHON)"
+	@"$(PYTHON)" workflow/environment.py $(if $(filter environment,$@),$(if $(filter-out default,$(PROFILE)),cluster,study),dev) "$(PYTHON)" "$(origin PYTHON)"
 
 bench: environment-dev
 	@.venv/bin/python -m benchmarks

@@ -42,6 +42,7 @@ STAND_IN = """\
         os.execv({python!r}, [{python!r}, *words])
 """
 STUDY = ["--require-hashes -r requirements.lock", "--no-deps --editable ."]
+PLUGINS = "--require-hashes --no-deps -r requirements-cluster.lock"
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder, with a space and an umlaut in its name, that holds what `make` reads and a stand-in for Python."""
     folder = tmp_path / "a stüdy"
     (folder / "workflow").mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml", "workflow/environment.py"):
+    locks = [f"requirements{part}.lock" for part in ("", "-cluster", "-dev")]
+    for name in ("Makefile", *locks, "pyproject.toml", "workflow/environment.py"):
         shutil.copy(ROOT / name, folder / name)
     version = "{}.{}".format(*sys.version_info[:2])
     python = tmp_path / "stand in" / "python"
@@ -92,6 +94,20 @@ def test_the_environment_is_made_once(folder: Path):
     assert installed(folder) == STUDY
     make(folder, "environment-dev")
     assert installed(folder) == ["--require-hashes -r requirements-dev.lock"]
+
+
+def test_a_profile_adds_its_plugins_once(folder: Path):
+    assert make(folder, "PROFILE=slurm").endswith("built build --profile slurm\n")
+    assert installed(folder) == [*STUDY, PLUGINS]
+    make(folder, "PROFILE=a folder/of mine")
+    make(folder, "PROFILE=default")
+    make(folder)
+    assert installed(folder) == []
+    (folder / "requirements-cluster.lock").write_text("another==1\n", encoding="utf-8")
+    make(folder, "PROFILE=default")
+    assert installed(folder) == []
+    make(folder, "PROFILE=slurm")
+    assert installed(folder) == [PLUGINS]
 
 
 def test_an_environment_that_failed_at_ensurepip_is_made_again(folder: Path):

@@ -16,12 +16,21 @@ from pathlib import Path
 VENV = Path(".venv")
 PYTHON = VENV / "bin" / "python"
 LOCK = Path(".venv.lock")
-STUDY, DEV = "study", "dev"
-INPUTS = {STUDY: ("requirements.lock", "pyproject.toml"), DEV: ("requirements-dev.lock",)}
+STUDY, CLUSTER, DEV = "study", "cluster", "dev"
+INPUTS = {
+    STUDY: ("requirements.lock", "pyproject.toml"),
+    CLUSTER: ("requirements-cluster.lock",),
+    DEV: ("requirements-dev.lock",),
+}
+WHAT = {
+    STUDY: "the locked dependencies (several GB, most of it torch)",
+    CLUSTER: "the plugins by which Snakemake submits jobs",
+    DEV: "what the tests need",
+}
 
 
 def main(part: str, python: str, named: str) -> int:
-    """Make the environment of `part`, study or dev, with the interpreter `python`; returns the exit status.
+    """Make the environment of `part`, study, cluster or dev, with the interpreter `python`; returns the exit status.
 
     An environment that works is kept under another Python, unless that was `named` on the command line of make.
     """
@@ -38,7 +47,7 @@ def main(part: str, python: str, named: str) -> int:
             status = _make_anew(python)
             if status:
                 return status
-        for each in (STUDY, DEV)[: 1 + (part == DEV)]:
+        for each in dict.fromkeys((STUDY, part)):
             status = _install(each)
             if status:
                 return status
@@ -86,15 +95,16 @@ def _make_anew(python: str) -> int:
 def _install(part: str) -> int:
     """Install a part's lock, unless its stamp says that this was done here, by this Python, from these files."""
     stamp = _stamp(part)
-    files = INPUTS[STUDY] + (INPUTS[DEV] if part == DEV else ())
+    files = INPUTS[STUDY] + (INPUTS[part] if part != STUDY else ())
     hashes = [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files]
     vouched = "\n".join([str(VENV.absolute()), str(_version(str(PYTHON))), *hashes, ""])
     if stamp.exists() and stamp.read_text(encoding="utf-8") == vouched:
         return 0
     stamp.unlink(missing_ok=True)
-    what = "the locked dependencies (several GB, most of it torch)" if part == STUDY else "what the tests need"
-    _say(f"installing {what}")
-    status = _pip("--require-hashes", "-r", INPUTS[part][0])
+    _say(f"installing {WHAT[part]}")
+    # The cluster's lock is no whole one: what it adds stands on what is there.
+    alone = ("--no-deps",) if part == CLUSTER else ()
+    status = _pip("--require-hashes", *alone, "-r", INPUTS[part][0])
     if part == STUDY and not status:
         status = _pip("--no-deps", "--editable", ".")
     if status:

@@ -25,6 +25,9 @@ from nervelab.study.targets import Targets
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 DEFAULTS = Options()
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
+ProfileOption = Annotated[
+    str | None, typer.Option(help="A folder of workflow/profiles, or the path of another: where the jobs run.")
+]
 OnlyOption = Annotated[str | None, typer.Option(help="One study of params.yaml; by default all of them.")]
 NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs by name; maybe none.")]
 StampOption = Annotated[Path, typer.Option(help="The stamp to write, as the DAG names it.")]
@@ -260,6 +263,7 @@ def build(
     ] = "all",
     scale: ScaleOption = None,
     only: OnlyOption = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Make a target with Snakemake, one build at a time, showing progress."""
     from rich.console import Console
@@ -271,7 +275,7 @@ def build(
     kept = stale(Targets.of(scale, only).to_train) if target in ("all", "trained") else 0
     if kept:
         console.print(f"{kept} of the runs to be trained were made by other code: `nervelab adopt` may keep them")
-    run_build(target, scale, only, console)
+    run_build(target, scale, only, console, profile=profile)
 
 
 @app.command()

@@ -23,5 +23,10 @@ def test_a_scale_and_a_study_are_named_on_the_command_line():
     assert told("SCALE=smoke", "ONLY=activation").endswith("build --scale smoke --only activation")
 
 
-def test_a_variable_left_in_the_shell_names_neither():
-    assert told(SCALE="smoke", ONLY="activation").rstrip().endswith("build")
+def test_a_profile_is_named_on_the_command_line():
+    assert told("SCALE=smoke", "PROFILE=slurm").endswith('build --scale smoke --profile "slurm"')
+    assert told("PROFILE=our profiles/a").endswith('--profile "our profiles/a"')
+
+
+def test_a_variable_left_in_the_shell_names_none():
+    assert told(SCALE="smoke", ONLY="activation", PROFILE="slurm").rstrip().endswith("build")

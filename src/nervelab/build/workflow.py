@@ -18,6 +18,7 @@ from rich.console import Console
 from nervelab.build.asked import handed_on
 from nervelab.build.locks import clear_dvc_lock, clear_snakemake_locks, sole_build
 from nervelab.build.places import refuse_unusable_places
+from nervelab.build.profiles import profile_options
 from nervelab.build.progress import View
 from nervelab.errors import NervelabError
 from nervelab.study.targets import Targets
@@ -26,17 +27,18 @@ LOG = Path("logs/snakemake.log")
 _SECONDS_BETWEEN_VIEWS = 1.0
 
 
-def build(target: str, scale: str | None, only: str | None, console: Console) -> None:
-    """Make `target` by Snakemake, showing progress.
+def build(target: str, scale: str | None, only: str | None, console: Console, *, profile: str | None = None) -> None:
+    """Make `target` by Snakemake, showing progress, by a `profile`: its name in workflow/profiles, or its path.
 
     Raises:
         NervelabError: bad input, or a job failed; the sentence is the job's own where it said one.
     """
     refuse_unusable_places()
+    by_profile = profile_options(profile)
     targets = Targets.of(scale, only)
     with sole_build(console.print) as lock:
         clear_snakemake_locks(console.print)
-        command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor"]
+        command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor", *by_profile]
         LOG.parent.mkdir(exist_ok=True)
         with (
             LOG.open("w", encoding="utf-8") as log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +42,9 @@ class StopAfter:
     def __init__(self, steps: int) -> None:
         self.left = steps
 
-    @property
-    def number(self) -> int | None:
+    def asked(self, _reserve: float = 0.0) -> Stopped | None:
         self.left -= 1
-        return signal.SIGTERM if self.left < 0 else None
+        return Stopped("by the test") if self.left < 0 else None
 
 
 def run(config: RunConfig, tokens: Path, root: Path, stops: tuple[int, ...] = ()) -> dict[str, bytes]:

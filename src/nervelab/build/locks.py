@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from nervelab.errors import NervelabError
 from nervelab.files import remove_half_written
+from nervelab.leases import locked, refuse_without_flock
 
 LOCK = Path(".nervelab.lock")
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
@@ -28,14 +29,16 @@ def sole_build(say: Callable[[str], None]) -> Iterator[int]:
 
     Children that inherit the descriptor hold the lock too: a build that was killed while its Snakemake lives on is
     waited for like any other.
+
+    Raises:
+        NervelabError: the folder's file system has no locks.
     """
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        refuse_without_flock(Path())
+        if not locked(descriptor, Path()):
             say(f"another build is running here (process {owner()}); waiting for it to end")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            locked(descriptor, Path(), wait=True)
         _name_owner(descriptor)
         yield descriptor
         os.ftruncate(descriptor, 0)
@@ -47,12 +50,9 @@ def held(lock: Path) -> bool:
     """Whether a living process holds the lock on this file."""
     try:
         with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not locked(file, lock.parent, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def hold_job(name: str, *folders: Path) -> None:
@@ -63,7 +63,7 @@ def hold_job(name: str, *folders: Path) -> None:
     """
     JOB_LOCKS.mkdir(exist_ok=True)
     descriptor = os.open(JOB_LOCKS / name, os.O_RDWR | os.O_CREAT, 0o644)  # closed, like the lock, by the end alone
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    locked(descriptor, JOB_LOCKS, wait=True)
     for folder in folders:
         remove_half_written(folder)
 
@@ -72,13 +72,13 @@ def claim_build() -> None:
     """Hold the folder's build lock for as long as this process lives, unless it or a process above it does already.
 
     Raises:
-        NervelabError: another build is running here.
+        NervelabError: another build is running here, or the folder's file system has no locks.
     """
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    refuse_without_flock(Path())
     this = psutil.Process()
     for _ in range(_TRIES):  # whoever asks whether it is held holds it for a moment
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locked(descriptor, Path()):
             _name_owner(descriptor)
             return
         if owner() in {str(process.pid) for process in (this, *this.parents())}:

@@ -29,18 +29,19 @@ def train(execution: Execution, stop: StopRequest) -> str:
     """Train a run, or go on with it, and write its folder. Returns the outcome: finished, stuck or diverged.
 
     Raises:
-        NervelabError: bad input or a damaged file.
-        Stopped: a signal asked to stop; the state was saved.
+        NervelabError: bad input or a damaged file, or the run has another trainer.
+        Stopped: it was asked to stop; the state was saved.
     """
     device = execution.prepare()
     plan = json.loads(execution.plan.read_text(encoding="utf-8"))
-    with sole_owner(execution.checkpoints, stop):
+    with sole_owner(execution.checkpoints, stop) as lease:
+        stop.build_asks = lease.asked_to_stop
         done = whole_run(execution.out)
         if done is not None and done["id"] == plan["id"]:  # another training of it ended while this one waited
-            clear(execution.checkpoints)
+            clear(lease)
             return done["outcome"]
         loop = prepared(plan, execution, device)
-        checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds, run=plan["id"])
+        checkpoints = Checkpoints(execution.checkpoints, execution.checkpoint_seconds, run=plan["id"], lease=lease)
         saved = checkpoints.load()
         if saved is not None:
             try:
@@ -58,6 +59,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
             "stopped_at": loop.step,
             "final": final,
         }
+        lease.require()
         write_run(
             execution.out,
             rows=loop.rows,
@@ -65,7 +67,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
             summary=summary,
             environment=environment(device, execution) | {"solvers": sorted(loop.solvers)},
         )
-        clear(execution.checkpoints)
+        clear(lease)
     return outcome
 
 

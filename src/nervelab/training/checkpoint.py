@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -17,7 +16,8 @@ import torch
 
 from nervelab.errors import NervelabError
 from nervelab.files import write_json, write_with
-from nervelab.training.preemption import Stopped, StopRequest
+from nervelab.leases import LEASE, Lease, locked, take
+from nervelab.training.preemption import StopRequest
 
 SAVING_SHARE = 1 / 50
 # The file begins with the sha256 of the rest: torch tells damage by many kinds of exception, or not at all.
@@ -26,10 +26,10 @@ REMEDY = "delete it and the run starts from its beginning."
 
 
 class Checkpoints:
-    """The checkpoint in `folder` of the run with the id `run`, replaced atomically."""
+    """The checkpoint in `folder` of the run with the id `run`, replaced atomically by the holder of its `lease`."""
 
-    def __init__(self, folder: Path, seconds: float, run: str = "") -> None:
-        self.run = run
+    def __init__(self, folder: Path, seconds: float, run: str = "", lease: Lease | None = None) -> None:
+        self.run, self.lease = run, lease
         self.path = folder / "state.pt"
         self.progress = folder / "progress.json"
         self.seconds = seconds
@@ -64,8 +64,14 @@ class Checkpoints:
         return time.monotonic() - self._saved >= self._pause
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint by `state`."""
+        """Replace the checkpoint by `state`.
+
+        Raises:
+            NervelabError: the run has another trainer.
+        """
         start = time.monotonic()
+        if self.lease is not None:
+            self.lease.require()
         # Serialised first: torch reports a full disk as an error of its own.
         content = io.BytesIO()
         torch.save({"run": self.run, "state": state}, content)
@@ -74,10 +80,16 @@ class Checkpoints:
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 
     def tell(self, step: int, total: int) -> None:
-        """Leave a note of the progress, with the seconds left at this pace, for whoever watches; twice a second."""
+        """Leave a note of the progress, with the seconds left at this pace, for whoever watches; twice a second.
+
+        Raises:
+            NervelabError: the run has another trainer.
+        """
         now = time.monotonic()
         self._begun = self._begun or (now, step)
         if now - self._told >= 0.5:
+            if self.lease is not None:
+                self.lease.require()
             begun, first = self._begun
             left = (now - begun) * (total - step) / (step - first) if step > first else None
             write_json(self.progress, {"step": step, "steps": total, "seconds_left": left})
@@ -91,11 +103,13 @@ def _fill(path: Path, content: memoryview) -> None:
 
 
 @contextmanager
-def sole_owner(folder: Path, stop: StopRequest) -> Iterator[None]:
-    """Hold the run's lock: of two trainings of one run, the second waits until the first has ended, however it did.
+def sole_owner(folder: Path, stop: StopRequest) -> Iterator[Lease]:
+    """Hold the run's lock and its lease: of two trainings of one run, on any two machines, the second waits.
+
+    It waits until the first has ended, however it did.
 
     Raises:
-        Stopped: a signal asked to stop while it waited.
+        Stopped: it was asked to stop while it waited.
     """
     lock = folder / "lock"
     while True:
@@ -105,29 +119,44 @@ def sole_owner(folder: Path, stop: StopRequest) -> Iterator[None]:
         except FileNotFoundError:  # whoever held it cleared the folder meanwhile
             continue
         with file:
-            _wait_for(file, stop)
+            while not locked(file, folder):
+                _heed(stop)
+                time.sleep(0.1)
             # The lock that was waited for may have been removed by its holder: then it locks nothing any more.
-            if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                yield
-                return
+            lease = take(folder, waiting=lambda: _heed(stop)) if _lies_at(file, lock) else None
+            if lease is None:
+                continue
+            try:
+                if _lies_at(file, lock):
+                    yield lease.start()
+                    return
+            finally:
+                lease.release()
 
 
-def _wait_for(file: IO[bytes], stop: StopRequest) -> None:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if stop.number is not None:
-                raise Stopped(stop.number) from None
-            time.sleep(0.1)
-        else:
-            return
+def _lies_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
-def clear(folder: Path) -> None:
-    """Remove the checkpoint of a run that has ended; called by the holder of its lock, which goes last."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == "lock"):
-        path.unlink(missing_ok=True)
-    # The next in the queue may have put its lock there by now.
+def _heed(stop: StopRequest) -> None:
+    asked = stop.asked()
+    if asked is not None:
+        raise asked
+
+
+def clear(lease: Lease) -> None:
+    """Remove the checkpoint of a run that has ended; called by its holder, whose lease and lock go last."""
+    if not lease.still_held():
+        return
+    folder, last = lease.folder, (LEASE, "lock")
+    for path in folder.iterdir():
+        if path.name not in last:
+            path.unlink(missing_ok=True)
+    lease.release()
+    (folder / "lock").unlink(missing_ok=True)
+    # The next in the queue may have put its own there by now.
     with suppress(OSError):
         folder.rmdir()

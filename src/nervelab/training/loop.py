@@ -17,7 +17,7 @@ from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.spectra.moments import NonFiniteError
 from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
-from nervelab.training.preemption import Stopped, StopRequest
+from nervelab.training.preemption import StopRequest
 from nervelab.training.schedule import learning_rate_factor, measuring_steps
 from nervelab.training.task import Batch, Task, batch_digest
 
@@ -106,13 +106,15 @@ class Loop:
 
         Raises:
             Diverged: something is no longer finite; what was recorded before stays.
-            Stopped: a signal asked to stop; the state was saved.
+            Stopped: it was asked to stop; the state was saved.
+            NervelabError: the run has another trainer.
         """
         total = self.config.training.steps
         for step in self.steps(total):
-            if stop.number is not None:
+            asked = stop.asked()
+            if asked is not None:
                 checkpoints.save(self.state())
-                raise Stopped(stop.number)
+                raise asked
             if checkpoints.due():
                 checkpoints.save(self.state())
             checkpoints.tell(step, total)

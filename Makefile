@@ -11,7 +11,7 @@ PROFILE :=
 # Programs are called as modules: scripts name the folder that they were installed in.
 RUN := .venv/bin/python -P
 
-.PHONY: all environment environment-dev test test-all test-paper-scale lint bench lock clean-env
+.PHONY: all environment environment-dev test test-all test-slurm test-paper-scale lint bench lock clean-env
 
 all: environment
 	@$(RUN) -m nervelab.cli build$(if $(SCALE), --scale $(SCALE))$(if $(ONLY), --only $(ONLY))$(if $(PROFILE), --profile "$(PROFILE)")
@@ -21,7 +21,11 @@ test: environment-dev
 
 # Also the tests marked slow: whole builds, kills, long sequences. Under an hour and a half on two cores.
 test-all: environment-dev
-	@$(RUN) -m pytest -n 2 --dist loadgroup -m 'not paper_scale'
+	@$(RUN) -m pytest -n 2 --dist loadgroup -m 'not paper_scale and not slurm'
+
+# The study by a Slurm of one node, which the tests start, as root: at most a quarter of an hour on two cores.
+test-slurm: environment-dev
+	@$(RUN) -m pytest -m slurm tests/slurm
 
 # Two steps and two measurements of every model of the paper up to 350M parameters, on the CPU: half an hour, 12 GB.
 test-paper-scale: environment-dev

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
@@ -97,8 +98,8 @@ def plan(names: NamesArgument = None, scale: ScaleOption = None, only: OnlyOptio
 
 @app.command()
 def train(
-    path: Annotated[Path, typer.Argument(metavar="PLAN")],
-    out: Annotated[Path, typer.Option(help="The folder of the run.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PLAN...")],
+    runs: Annotated[Path, typer.Option(help="The folder in which each run gets a folder of its name.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = DEFAULTS.device,
     threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
     accumulation: Annotated[
@@ -107,29 +108,31 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Seconds between two checkpoints.")
     ] = DEFAULTS.checkpoint_seconds,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="The job's time limit: trainings save and stop before it.")
+    ] = None,
 ) -> None:
-    """Train the run of a plan, by the code that the plan was made with."""
-    from nervelab.analysis.runs import verify_run
-    from nervelab.study.plans import read_plan
+    """Train the runs of plans, one after the other, by the code that the plans were made with.
 
-    if out.name == path.stem and _already_there(out, RUN_FILES, verify_run):
+    Of several, each has its log, logs/SCALE/RUN.log, where SCALE is the last part of --runs.
+    """
+    from nervelab.analysis.runs import verify_run
+    from nervelab.build.deadline import deadline
+    from nervelab.build.trainer import trainer
+
+    end = deadline(minutes, time.time())
+    waiting = [path for path in paths if not _already_there(runs / path.stem, RUN_FILES, verify_run)]
+    if not waiting:
         return
-    frozen = read_plan(path)
-    name = frozen.content["name"]
-    arguments = {
-        "plan": path,
-        "data": frozen.data,
-        "out": out,
-        "checkpoints": layout.CHECKPOINTS / name,
+    options = {
         "device": device,
         "threads": threads,
         "accumulation": accumulation,
         "checkpoint-seconds": checkpoint_seconds,
+        "deadline": end,
     }
-    code = frozen.code.resolve()
-    command = [sys.executable, "-P", "-m", "nervelab.training", "--code", str(code)]
-    for key, value in arguments.items():
-        command += [f"--{key}", str(value)]
+    logs = Path("logs", runs.name) if len(paths) > 1 else None
+    command, code = trainer(waiting, runs, logs=logs, options=options)
     # The trainer takes this process's place, so that signals reach it.
     os.execve(sys.executable, command, environment(code))
 

@@ -131,7 +131,7 @@ def checkpoint(content: Callable[[World], object]) -> Callable[[World], str]:
 def plan(**changes: object) -> Callable[[World], str]:
     def act(world: World) -> str:
         world.plan.write_text(json.dumps(json.loads(world.plan.read_text()) | changes))
-        return world.call("train", str(world.plan), "--out", "runs/laptop/another")
+        return world.call("train", str(world.plan), "--runs", "runs/another")
 
     return act
 

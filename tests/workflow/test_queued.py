@@ -41,7 +41,7 @@ def test_a_plan_that_was_edited_is_refused(built: Project):
     shown = plan.relative_to(built.folder).as_posix()
     plan.write_text(plan.read_text().replace('"lr": 0.02', '"lr": 0.3'))
     assert f"{shown} was changed after it was written" in built.run(
-        f"nervelab train {shown} --out runs/here", fails=True
+        f"nervelab train {shown} --runs runs/here", fails=True
     )
 
 
@@ -50,6 +50,6 @@ def test_a_snapshot_that_was_edited_is_refused(built: Project):
     shown = plan.relative_to(built.folder).as_posix()
     for module in (built.folder / "plans" / "code").glob("*/nervelab/models/ffn.py"):
         module.write_text(module.read_text().replace("nn.GELU", "nn.SiLU"))
-    said = built.run(f"nervelab train {shown} --out runs/here", fails=True)
+    said = built.run(f"nervelab train {shown} --runs runs/here", fails=True)
     assert "is not the code of" in said
     assert said.count("\n") == 1

@@ -94,8 +94,8 @@ def test_files_beside_the_code_are_not_taken_for_it(built: Project, tmp_path: Pa
     assert built.snakemake_is_clean()
     built.edit(FFN, GELU, SILU)
     assert built.jobs("train") == 4
-    built.run(f"nervelab train plans/{plan.name} --out runs/here")
-    assert json.loads((built.folder / "runs" / "here" / "run.json").read_text())["files"] == wanted
+    built.run(f"nervelab train plans/{plan.name} --runs runs/here")
+    assert json.loads((built.folder / "runs" / "here" / plan.stem / "run.json").read_text())["files"] == wanted
     built.edit(FFN, SILU, GELU)
     (built.folder / "results" / "index.html").unlink()
     for command in ("nervelab build", "nervelab repro"):

@@ -37,7 +37,7 @@ rule train:
         accumulation=options.accumulation,
         seconds=options.checkpoint_seconds,
     shell:
-        "nervelab train plans/{wildcards.name}.json --out runs/{wildcards.scale}/{wildcards.name} --device {params.device} --threads {threads}"
+        "nervelab train plans/{wildcards.name}.json --runs runs/{wildcards.scale} --device {params.device} --threads {threads}"
         " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"
 
 

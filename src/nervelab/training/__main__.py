@@ -1,6 +1,6 @@
-"""Trains the run of one plan: the entry that a code fingerprint starts from.
+"""Trains the runs of plans: the entry that a code fingerprint starts from.
 
-It reads the plan and nothing else, and imports nothing of the study, so that only code which can change a number
+It reads the plans and nothing else, and imports nothing of the study, so that only code which can change a number
 counts.
 """
 
@@ -14,15 +14,18 @@ from pathlib import Path
 import torch
 
 from nervelab.errors import NervelabError
-from nervelab.files import machine_fault
 from nervelab.runfiles import whole_run
 from nervelab.training.artefacts import environment, unshared, write_run
 from nervelab.training.checkpoint import REMEDY, Checkpoints, clear, sole_owner
 from nervelab.training.execution import Execution
 from nervelab.training.loop import Diverged, Evaluation, Loop
 from nervelab.training.outcome import judged
-from nervelab.training.preemption import Stopped, StopRequest
+from nervelab.training.preemption import StopRequest
 from nervelab.training.prepare import prepared
+from nervelab.training.several import Member, train_each
+
+FOR_EACH = ("plan", "data", "out", "checkpoints")
+"""The fields of an `Execution` that each run has its own of."""
 
 
 def train(execution: Execution, stop: StopRequest) -> str:
@@ -33,6 +36,7 @@ def train(execution: Execution, stop: StopRequest) -> str:
         Stopped: it was asked to stop; the state was saved.
     """
     device = execution.prepare()
+    stop.deadline = execution.deadline
     plan = json.loads(execution.plan.read_text(encoding="utf-8"))
     with sole_owner(execution.checkpoints, stop) as lease:
         stop.build_asks = lease.asked_to_stop
@@ -92,31 +96,31 @@ def _refuse_other_code(folder: Path | None) -> None:
 def main() -> int:
     """Parse the command line and train; returns the exit status."""
     stop = StopRequest()
-    parser = argparse.ArgumentParser(prog="python -m nervelab.training", description="Train the run of one plan.")
-    for name in ("plan", "data", "out", "checkpoints"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser = argparse.ArgumentParser(prog="python -m nervelab.training", description="Train the runs of plans.")
+    for name in FOR_EACH:
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one for each plan")
+    parser.add_argument("--log", type=Path, nargs="+", help="one for each plan: what is said while it is trained")
     parser.add_argument("--device", default=Execution.device)
     parser.add_argument("--threads", type=int, default=Execution.threads)
     parser.add_argument("--accumulation", type=int, default=Execution.accumulation)
     parser.add_argument("--checkpoint-seconds", type=float, default=Execution.checkpoint_seconds)
+    parser.add_argument("--deadline", type=float, help="when the job ends, in Unix time")
     parser.add_argument("--code", type=Path, help="the folder that this code has to lie in")
     arguments = vars(parser.parse_args())
-    code = arguments.pop("code")
-    execution = Execution(**arguments)
+    code, logs = arguments.pop("code"), arguments.pop("log")
+    for_each = [arguments.pop(name) for name in FOR_EACH]
+    logs = logs or [None] * len(for_each[0])
+    if len({len(each) for each in (*for_each, logs)}) > 1:
+        parser.error(
+            f"as many of each are needed as of --plan: {', '.join(f'--{name}' for name in (*FOR_EACH, 'log'))}"
+        )
+    executions = [Execution(*each, **arguments) for each in zip(*for_each, strict=True)]
     try:
         _refuse_other_code(code)
-        outcome = train(execution, stop)
-    except (NervelabError, OSError) as error:
-        said = machine_fault(error) if isinstance(error, OSError) else str(error)
-        if said is None:
-            raise
-        sys.stderr.write(f"error: {said}\n")
+    except NervelabError as error:
+        sys.stderr.write(f"error: {error}\n")
         return 2
-    except Stopped as stopped:
-        sys.stderr.write(f"{stopped}\n")
-        return stopped.exit_status
-    sys.stderr.write(f"{execution.out.name}: {outcome}\n")
-    return 0
+    return train_each([Member(*each) for each in zip(executions, logs, strict=True)], train, stop)
 
 
 if __name__ == "__main__":

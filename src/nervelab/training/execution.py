@@ -16,7 +16,8 @@ class Execution:
     A batch is trained on in `accumulation` parts, whose gradients are summed: less memory, the same numbers but for
     rounding, with dropout other masks, and under a spectral norm a power iteration for each part; environment.json
     records it. On the CPU one thread is bitwise reproducible; more are not. A checkpoint is due after
-    `checkpoint_seconds`, or later where saving takes longer than a fiftieth of the time since the last one.
+    `checkpoint_seconds`, or later where saving takes longer than a fiftieth of the time since the last one. Before the
+    `deadline` of its job, in Unix time, it saves and stops.
     """
 
     plan: Path
@@ -27,6 +28,7 @@ class Execution:
     threads: int = 1
     accumulation: int = 1
     checkpoint_seconds: float = 5.0
+    deadline: float | None = None
 
     def prepare(self) -> torch.device:
         """Set torch up for deterministic work and return the device.

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ class Rows:
     def last_step(self) -> int | None:
         """The step of the last row of the history."""
         return self.tables["history"][-1]["step"] if self.tables["history"] else None
+
+    def longest_measurement(self) -> float:
+        """The seconds that the slowest measurement took so far, in whichever execution."""
+        total = [0.0, *(row["measure_seconds"] for row in self.tables["timing"])]
+        return max((after - before for before, after in pairwise(total)), default=0.0)
 
     def frame(self, table: str) -> pl.DataFrame:
         """A table as Polars holds it; tensors become lists."""

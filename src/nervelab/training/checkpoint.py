@@ -33,6 +33,7 @@ class Checkpoints:
         self.path = folder / "state.pt"
         self.progress = folder / "progress.json"
         self.seconds = seconds
+        self.longest_save = 0.0  # seconds
         self._pause = seconds
         self._saved = self._told = time.monotonic()
         self._begun: tuple[float, int] | None = None  # when this execution ended its first step, and which that was
@@ -77,6 +78,7 @@ class Checkpoints:
         torch.save({"run": self.run, "state": state}, content)
         write_with(self.path, partial(_fill, content=content.getbuffer()))
         self._saved = time.monotonic()
+        self.longest_save = max(self.longest_save, self._saved - start)
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
 
     def tell(self, step: int, total: int) -> None:

@@ -17,7 +17,7 @@ from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.spectra.moments import NonFiniteError
 from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
-from nervelab.training.preemption import StopRequest
+from nervelab.training.preemption import SPARE_SECONDS, StopRequest
 from nervelab.training.schedule import learning_rate_factor, measuring_steps
 from nervelab.training.task import Batch, Task, batch_digest
 
@@ -110,14 +110,18 @@ class Loop:
             NervelabError: the run has another trainer.
         """
         total = self.config.training.steps
+        longest, begun = self.rows.longest_measurement(), time.monotonic()
         for step in self.steps(total):
-            asked = stop.asked()
+            longest = max(longest, time.monotonic() - begun)
+            # Twice what the slowest step and save have taken so far, as the next ones may take longer.
+            asked = stop.asked(SPARE_SECONDS + 2 * (longest + checkpoints.longest_save))
             if asked is not None:
                 checkpoints.save(self.state())
                 raise asked
             if checkpoints.due():
                 checkpoints.save(self.state())
             checkpoints.tell(step, total)
+            begun = time.monotonic()
 
     def steps(self, last: int) -> Iterator[int]:
         """Train until `last` steps are done, measuring where that is due; yields each step before it is taken.

@@ -62,6 +62,7 @@ def train_each(members: Sequence[Member], train: Callable[[Execution, StopReques
 def _ended(member: Member, train: Callable[[Execution, StopRequest], str], stop: StopRequest) -> Ended:
     name = member.execution.out.name
     try:
+        stop.deadline = member.execution.deadline
         asked = stop.asked()
         if asked is not None:
             raise asked

@@ -41,7 +41,7 @@ def results_folder(scale: str, *, named: bool, only: str | None) -> Path:
     """Where a build renders.
 
     That is `results/`, or `results/<scale>/` when the scale was named on the command line; for one study alone
-    `only/<study>/` below it.
+    `only/<study>/` below it. Which of these git keeps, .gitignore decides.
     """
     folder = RESULTS / scale if named else RESULTS
     return folder if only is None else folder / "only" / only

@@ -111,6 +111,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="The job's time limit: trainings save and stop before it.")
     ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of this machine to lease, which no other training has.")] = 0,
 ) -> None:
     """Train the runs of plans, one after the other, by the code that the plans were made with.
 
@@ -118,6 +119,7 @@ def train(
     """
     from nervelab.analysis.runs import verify_run
     from nervelab.build.deadline import deadline
+    from nervelab.build.devices import lease_devices
     from nervelab.build.trainer import trainer
 
     end = deadline(minutes, time.time())
@@ -133,8 +135,10 @@ def train(
     }
     logs = Path("logs", runs.name) if len(paths) > 1 else None
     command, code = trainer(waiting, runs, logs=logs, options=options)
-    # The trainer takes this process's place, so that signals reach it.
-    os.execve(sys.executable, command, environment(code))
+    number = device.partition(":")[2]
+    leased = lease_devices(gpus, int(number) if number else None)
+    # The trainer takes this process's place, so that signals reach it, and what it has leased.
+    os.execve(sys.executable, command, environment(code) | leased)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nervelab import cli
 from nervelab.build.devices import lease_devices, visible_devices
 from nervelab.errors import NervelabError
 
@@ -178,3 +179,20 @@ def test_more_than_there_are_is_refused(box: Path, monkeypatch, count: int, numb
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(NervelabError, match=f"^the GPUs here are 0, 1, and {asked}: "):
         lease_devices(count, number)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "shown"), [("cuda", 2, "1,2"), ("cuda", 1, "1"), ("cuda:2", 1, "0,1,2"), ("cpu", 0, "0,1,2")]
+)
+def test_a_trainer_is_shown_what_was_leased_for_it(
+    box: Path, monkeypatch, trainings, device: str, gpus: int, shown: str
+):
+    seen(trainings("0"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr("nervelab.build.trainer.trainer", lambda *_, **__: (["trainer"], box))
+    became = []
+    monkeypatch.setattr(cli.os, "execve", lambda _, command, environment: became.append((command, environment)))
+    cli.train([Path("plans/a.json")], Path("runs/laptop"), device=device, gpus=gpus)
+    ((command, environment),) = became
+    assert command == ["trainer"]
+    assert environment["CUDA_VISIBLE_DEVICES"] == shown

@@ -6,7 +6,6 @@ the trainer, however that ends, and no device is freed too early or kept by nobo
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from nervelab.build.locks import JOB_LOCKS
 from nervelab.errors import NervelabError
+from nervelab.leases import locked
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # What schedulers call a job: Slurm, PBS, LSF, and Grid Engine and its kin.
@@ -131,12 +131,10 @@ def _free(devices: Sequence[str], count: int, place: str) -> list[str] | None:
     taken: dict[str, int] = {}
     try:
         # One looks at a time: else two that want two each may hold one each, again and again.
-        fcntl.flock(gate, fcntl.LOCK_EX)
+        locked(gate, JOB_LOCKS, wait=True)
         for name in devices:
             descriptor = os.open(JOB_LOCKS / f"device-{place}-{quote(name, safe='')}", os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not locked(descriptor, JOB_LOCKS):
                 os.close(descriptor)
                 continue
             taken[name] = descriptor

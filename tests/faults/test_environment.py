@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +17,10 @@ from faults.registry import Fault, name
 from faults.world import World
 from nervelab.data import wheels
 from nervelab.errors import NervelabError
+from nervelab.leases import LEASE, Holder, take
 from nervelab.probes.measure import measure
 from nervelab.study.config import Package
+from nervelab.training.checkpoint import Checkpoints
 
 GROUP = "The environment"
 HOME = (
@@ -64,6 +69,33 @@ def no_batches(_: World) -> str:
     return str(caught.value)
 
 
+def no_flock(number: int | None):
+    """A file system on which a lock is refused, or locks nobody out."""
+
+    def flock(*_: object) -> None:
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+
+    def act(world: World) -> str:
+        world.monkeypatch.setattr("fcntl.flock", flock)
+        return world.call("build")
+
+    return act
+
+
+def another_trainer(world: World) -> str:
+    lease = take(world.checkpoint.parent)
+    other = replace(Holder.here(), host="another", pid=7)
+    (world.checkpoint.parent / LEASE).write_bytes(other.record())
+    with pytest.raises(NervelabError) as caught:
+        Checkpoints(world.checkpoint.parent, 0, run=world.run.id, lease=lease).save({})
+    return str(caught.value)
+
+
+NO_FLOCK = (
+    "the file system of … does not support flock: mount it with flock (Lustre: -o flock; NFS: version 4), or work in "
+    "another folder."
+)
 PIP = "tiny==1.0 could not be downloaded (pip said: {}): {}, then run the same command again."
 NO_PIP, FULL = "python: No module named pip", "ERROR: [Errno 28] No space left on device"
 ALL = "Everything; nothing has begun."
@@ -87,6 +119,17 @@ FAULTS = [
         pip(NO_PIP),
     ),
     Fault("pip has no room", GROUP, "pip finds the disk full", PIP.format(FULL, "free some space"), ALL, pip(FULL)),
+    Fault("no locks", GROUP, "the file system refuses flock", NO_FLOCK, ALL, no_flock(errno.ENOLCK)),
+    Fault("locks of no effect", GROUP, "flock locks nobody out", NO_FLOCK, ALL, no_flock(None)),
+    Fault(
+        "another trainer",
+        GROUP,
+        "a machine that stood still wakes up, and the run of its training has another one",
+        ".checkpoints/…/lease.json is no longer this training's (process 7 on another has taken it over), which "
+        "stopped and wrote nothing more: leave the run to the other one, or run the same command again.",
+        "Everything; the other training goes on.",
+        another_trainer,
+    ),
     Fault(
         "batches that were read before",
         GROUP,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from nervelab.errors import NervelabError
+from nervelab.leases import LEASE, Holder, take
 from nervelab.training.checkpoint import Checkpoints
 
 BYTES = 2**24
@@ -53,3 +56,23 @@ def test_the_note_of_the_progress_says_how_long_it_takes_at_this_pace(tmp_path: 
         told[step] = json.loads(checkpoints.progress.read_text())
     assert told[11] == {"step": 11, "steps": 30, "seconds_left": None}
     assert told[14] == {"step": 14, "steps": 30, "seconds_left": 8.0}
+
+
+@pytest.mark.parametrize("verb", ["save", "tell"])
+def test_nothing_is_written_under_a_lease_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str):
+    lease = take(tmp_path)
+    checkpoints = Checkpoints(tmp_path, seconds=0, lease=lease)
+    now = time.monotonic() + 1000
+    monkeypatch.setattr("nervelab.training.checkpoint.time.monotonic", lambda: now)
+    write: dict[str, Callable[[], object]] = {
+        "save": lambda: checkpoints.save({"step": 1}),
+        "tell": lambda: checkpoints.tell(1, 2),
+    }
+    write[verb]()
+    (tmp_path / LEASE).write_bytes(Holder.here().record())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 2
+    now += 1000
+    with pytest.raises(NervelabError, match="no longer this training's"):
+        write[verb]()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -170,3 +171,27 @@ def test_a_stop_ends_all(members: list[Member], stops_in: bool, capsys: pytest.C
     assert train_each(members, trained(order, errors), Never(4 if stops_in else 2)) == 99
     assert order == ["a", "b"]
     assert capsys.readouterr().err.endswith("stopped by the test; the same command goes on from the checkpoint\n")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_holds_itself_is_freed_before_the_next(members: list[Member], fails: bool):
+    class Held:
+        pass
+
+    left: list[weakref.ref] = []
+
+    def train(_execution: Execution, _stop: object) -> str:
+        assert [each() for each in left] == [None] * len(left)
+        held = Held()
+        held.itself = held
+        left.append(weakref.ref(held))
+        if fails:
+            raise RuntimeError("a defect")
+        return "finished"
+
+    gc.disable()  # it might pass by just then
+    try:
+        assert train_each(members, train, Never()) == int(fails)
+    finally:
+        gc.enable()
+    assert len(left) == 4

@@ -87,6 +87,19 @@ def test_an_unknown_job_and_one_whose_number_is_anothers_have_failed(queue: Queu
     queue.call("cancel", "train-old", "train-nobody")
 
 
+def test_a_job_that_was_killed_has_failed_though_nobody_has_buried_it(queue: Queue):
+    killed = subprocess.Popen(["sleep", "3600"])
+    job = queue.folder / ".snakemake" / "jobs" / "train-killed"
+    job.mkdir(parents=True)
+    stat = Path(f"/proc/{killed.pid}/stat")
+    (job / "began").write_text(f"{killed.pid} {stat.read_text().split()[21]}\n")
+    assert queue.status("train-killed") == "running"
+    killed.kill()
+    until(lambda: stat.read_text().split()[2] == "Z")
+    assert queue.status("train-killed") == "failed"
+    killed.wait()
+
+
 def test_a_cancelled_job_is_told_to_end_and_has_the_time(queue: Queue):
     trainer = "sh -c 'trap \"sleep 1; touch saved; exit 143\" TERM; touch trains; while :; do sleep 0.1; done'"
     id = queue.submit(f"{trainer} || exit 1")

@@ -16,6 +16,8 @@ try:
     from nervelab.build.asked import asked
     from nervelab.build.engine import one_sentence, refuse_other_versions, settle
     from nervelab.build.environment import take_on
+    from nervelab.study.execution import read_execution
+    from nervelab.study.jobs import Jobs
     from nervelab.study.options import read_options
     from nervelab.study.targets import Targets
 except ModuleNotFoundError as error:
@@ -27,14 +29,17 @@ with one_sentence():
     refuse_other_versions(version)
     take_on()  # for the jobs: they call the `nervelab` of the Python that runs this, activated or not
     options = read_options(config)
-    settle(workflow, device=options.device, gpus=options.gpus)
     targets = Targets.of(**asked(options))
+    jobs = Jobs(targets, read_execution(), options)
+    settle(workflow, jobs)
 
 
 wildcard_constraints:
     id="[0-9a-f]{10}",
     scale="[a-z]+",
     name="[^/]+",
+    ids=r"[0-9a-f]{10}(\+[0-9a-f]{10})+",
+    number="[0-9]+",
 
 
 localrules:
@@ -52,12 +57,12 @@ rule all:
     default_target: True
     input:
         targets.data_files,
-        targets.run_files,
+        jobs.input_of(targets.project.runs, workflow),
         targets.stamps.values(),
 
 
 # `data`, `tokens`, `trained`, `aggregated`, `analysed`: the stages of dvc.yaml, each a target of its own.
 rule trained:
     input:
-        targets.run_files,
+        jobs.input_of(targets.project.runs, workflow),
         targets.stamps["index"],

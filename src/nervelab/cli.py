@@ -19,12 +19,10 @@ from nervelab.datafiles import CORPUS_FILES, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import machine_fault
 from nervelab.runfiles import RUN_FILES
-from nervelab.study.options import Options
 from nervelab.study.stamps import write_stamp
 from nervelab.study.targets import Targets
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-DEFAULTS = Options()
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
 ProfileOption = Annotated[
     str | None, typer.Option(help="A folder of workflow/profiles, or the path of another: where the jobs run.")
@@ -100,14 +98,10 @@ def plan(names: NamesArgument = None, scale: ScaleOption = None, only: OnlyOptio
 def train(
     paths: Annotated[list[Path], typer.Argument(metavar="PLAN...")],
     runs: Annotated[Path, typer.Option(help="The folder in which each run gets a folder of its name.")],
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = DEFAULTS.device,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; one is bitwise reproducible.")] = 1,
-    accumulation: Annotated[
-        int, typer.Option(help="Parts of a batch that are trained on one after the other.")
-    ] = DEFAULTS.accumulation,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(help="Seconds between two checkpoints.")
-    ] = DEFAULTS.checkpoint_seconds,
+    accumulation: Annotated[int, typer.Option(help="Parts of a batch that are trained on one after the other.")] = 1,
+    checkpoint_seconds: Annotated[float, typer.Option(help="Seconds between two checkpoints.")] = 5.0,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="The job's time limit: trainings save and stop before it.")
     ] = None,

@@ -5,10 +5,12 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 # What may stand in a file of its own beside params.yaml: these sections, and no others.
 CATALOGUE = {Path("config/data.yaml"): ("datasets", "tokenizers"), Path("config/bases.yaml"): ("bases",)}
+EXECUTION = Path("workflow/execution.yaml")
 CORPORA = Path("data/corpora")
 TOKENS = Path("data/tokens")
 WHEELS = Path("data/wheels")
 PLANS = Path("plans")
+TOGETHER = PLANS / "together"  # what jobs leave that train several runs, while a build lasts
 CHECKPOINTS = Path(".checkpoints")
 FROZEN = Path(".nervelab.frozen")  # the fingerprints of the code that was frozen in this folder
 RUNS = Path("runs")

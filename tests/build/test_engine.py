@@ -20,6 +20,7 @@ from snakemake.settings.types import (
     StorageSettings,
     WorkflowSettings,
 )
+from snakemake_interface_executor_plugins.registry.plugin import Plugin
 
 from nervelab.build.engine import BELOW, OLDEST, one_sentence, refuse_other_versions, settle
 from nervelab.build.locks import sole_build
@@ -36,13 +37,14 @@ def workflow(resources: dict[str, int] | None = None, *, device: str = "cpu") ->
         storage_settings=StorageSettings(),
         deployment_settings=DeploymentSettings(),
     )
-    settle(new, device=device, gpus=int(device != "cpu"))
+    settle(new, SimpleNamespace(device=device))
     return new
 
 
-def executor(*, local: bool, dry: bool = False) -> SimpleNamespace:
+def executor(*, local: bool, dry: bool = False) -> Plugin:
     """What Snakemake knows of the executor of its jobs."""
-    return SimpleNamespace(common_settings=SimpleNamespace(local_exec=local, dryrun_exec=dry), executor=object)
+    common = SimpleNamespace(local_exec=local, dryrun_exec=dry)
+    return Plugin(executor=object, common_settings=common, _executor_settings_cls=None, _name="made-up")
 
 
 def gpus(settled: Workflow) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nervelab.build.workflow import reason
+from nervelab.build.reasons import reason
 
 FAILED = """\
 Error in rule analyse:

@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from nervelab import layout, runfiles
+from nervelab.cluster.queue import Job
 from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import write_json
-from nervelab.status.status import WIDTH, Status, as_json, as_text, duration
+from nervelab.leases import Holder
+from nervelab.status.runs import Kept, Standing, standing
+from nervelab.status.status import WIDTH, Status, as_json, as_text, duration, in_words
 from nervelab.study.runs import Run, load_project
 from nervelab.study.stamps import write_stamp
 from nervelab.study.targets import Targets
@@ -312,7 +315,8 @@ def test_the_keys_of_the_json_are_these(whole: list[Run]):
     assert list(content) == ["scale", "study", "building", "counts", "runs", "data", "stages", "unwanted"]
     row = content["runs"][0]
     assert list(row)[:3] == ["study", "run", "id"]
-    assert list(row)[-7:] == ["parameters", "steps", "state", "step", "seconds_left", "said", "kept"]
+    told_last = ["parameters", "weights", "steps", "state", "step", "seconds_left", "said", "kept", "job", "node"]
+    assert list(row)[-len(told_last) :] == told_last
     assert row["model.activation"] == "gelu"
     assert row["parameters"] == 1234
     assert {key for each in (*content["data"], *content["stages"]) for key in each} == {
@@ -331,3 +335,42 @@ def test_torch_is_imported_only_to_count_parameters(whole: list[Run]):
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5400, "1.5 h")])
 def test_durations_are_in_the_unit_that_matters(seconds: float, words: str):
     assert duration(seconds) == words
+
+
+def on_cluster(run: Run, *, state: str, job: str = "12", holder: str | None = None) -> Standing:
+    """How a run stands whose job is in the queue, and whose lease a machine named elsewhere holds for a job."""
+    folder = layout.CHECKPOINTS / run.name
+    folder.mkdir(parents=True)
+    (folder / "progress.json").write_text('{"step": 7, "seconds_left": 30.0}', encoding="utf-8")
+    if holder is not None:
+        mine = Holder(host="elsewhere", boot="", pid=1, job=holder, restart=0, nonce="n", beat=3, at=0.0)
+        (folder / "lease.json").write_bytes(mine.record())
+    queue = [Job(job, state, "elsewhere", "1:00:00", f"rule_train_together_wildcards_laptop_{run.id}+0000000000_0")]
+    return standing(run, Kept(), building=False, queue=queue)
+
+
+def test_a_job_at_work_is_told_with_its_node(here: list[Run]):
+    found = on_cluster(here[0], state="RUNNING", holder="12")
+    assert (found.state, found.step, found.seconds_left, found.job, found.node) == (
+        "running",
+        7,
+        30.0,
+        "12",
+        "elsewhere",
+    )
+    assert in_words(found) == "step 7 of 20, 30 s left, on elsewhere, job 12"
+
+
+def test_a_job_that_waits_is_told_by_its_number(here: list[Run]):
+    found = on_cluster(here[0], state="PENDING")
+    assert (found.state, found.job, found.said) == ("queued", "12", "job 12 waits in the queue")
+
+
+def test_a_job_that_has_others_to_train_first_is_no_training_yet(here: list[Run]):
+    found = on_cluster(here[0], state="RUNNING")
+    assert (found.state, found.said) == ("queued", "job 12 has others to train first, or starts")
+
+
+def test_the_lease_of_a_job_that_is_no_more_is_no_training(here: list[Run]):
+    assert on_cluster(here[0], state="RUNNING", holder="11").state == "queued"
+    assert on_cluster(here[1], state="PENDING", holder="12").state == "queued"

@@ -66,8 +66,8 @@ def test_a_run_that_it_shares_is_listed_as_the_others_alone_unless_it_is_named(t
 
 def test_its_files_are_targets_only_where_it_is_named(here: Path):
     always, named = Targets.of(), Targets.of(only=WIDE)
-    assert WIDE not in always.run_files_by_study
-    assert list(named.run_files_by_study) == [WIDE]
+    assert WIDE not in always.runs_by_study
+    assert list(named.runs_by_study) == [WIDE]
     assert named.run_files
     assert not set(named.run_files) & set(always.run_files)
     assert not set(named.run_names) & set(always.run_names)

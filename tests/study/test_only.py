@@ -90,23 +90,22 @@ def test_no_two_folders_of_results_or_of_aggregates_are_one(here: Path):
     assert len({each.aggregates for each in targets}) == len(asked)
 
 
-def test_the_files_of_each_study_are_those_of_its_runs(here: Path):
+def test_the_runs_of_each_study_are_those_that_it_asks_for(here: Path):
     targets = Targets.of()
-    assert list(targets.run_files_by_study) == list(STUDIES)
-    for study, files in targets.run_files_by_study.items():
-        runs = load_project(PARAMS, only=study).runs
-        assert files == [
-            str(layout.run_folder("laptop", run.name) / file) for run in runs for file in runfiles.RUN_FILES
-        ]
-    assert {file for files in targets.run_files_by_study.values() for file in files} == set(targets.run_files)
-    assert list(Targets.of(only="width").run_files_by_study) == ["width"]
+    assert list(targets.runs_by_study) == list(STUDIES)
+    for study, runs in targets.runs_by_study.items():
+        assert [run.name for run in runs] == [run.name for run in load_project(PARAMS, only=study).runs]
+    names = {run.name for runs in targets.runs_by_study.values() for run in runs}
+    files = {str(layout.run_folder("laptop", name) / file) for name in names for file in runfiles.RUN_FILES}
+    assert files == set(targets.run_files)
+    assert list(Targets.of(only="width").runs_by_study) == ["width"]
 
 
-def test_a_shared_run_is_a_file_of_both_studies(here: Path):
-    by_study = Targets.of().run_files_by_study
+def test_a_shared_run_is_one_of_both_studies(here: Path):
+    by_study = Targets.of().runs_by_study
     baseline = next(run for run in load_project(PARAMS).runs if set(run.studies) == set(SHARING))
-    for study, files in by_study.items():
-        assert any(baseline.name in file for file in files) is (study in SHARING)
+    for study, runs in by_study.items():
+        assert (baseline.name in [run.name for run in runs]) is (study in SHARING)
 
 
 @pytest.mark.parametrize("study", STUDIES)

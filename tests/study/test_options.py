@@ -43,12 +43,9 @@ def test_what_may_not_be_said_is_refused_in_one_sentence(config: dict[str, Any],
 
 def test_what_may_be_said_is_taken():
     options = read_options({"device": "cuda:1", "accumulation": 8, "checkpoint_seconds": 60, "scale": "paper"})
-    assert (options.device, options.gpus, options.accumulation) == ("cuda:1", 1, 8)
+    assert (options.device, options.accumulation) == ("cuda:1", 8)
     assert (options.checkpoint_seconds, options.scale, options.only) == (60.0, "paper", None)
 
 
-def test_the_trainer_and_the_workflow_have_the_same_defaults():
-    options = Options()
-    assert options.gpus == 0
-    for name in ("device", "accumulation", "checkpoint_seconds"):
-        assert getattr(options, name) == getattr(Execution, name)
+def test_the_trainer_and_the_workflow_have_the_same_default():
+    assert Options().checkpoint_seconds == Execution.checkpoint_seconds

@@ -10,12 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from nervelab import layout
 from nervelab.study import schema
 from nervelab.study.params import params_files
 from nervelab.study.yamlfile import read_yaml
 from study.project_files import PARAMS, ROOT
 
-FILES = params_files(PARAMS)
+FILES = [*params_files(PARAMS), ROOT / layout.EXECUTION]
 
 
 def kept(file: Path) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def test_a_study_in_one_file_fits_too():
     ],
 )
 def test_what_fits_is_what_may_be_said_in_part(keys: tuple[str, ...], value: Any, fits: bool):
-    file = FILES[-1]
+    file = ROOT / "config" / "bases.yaml"
     content = copy.deepcopy(read_yaml(file))
     part = content["bases"]["gpt2-codeparrot"]
     for key in keys[:-1]:

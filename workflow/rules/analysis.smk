@@ -19,7 +19,7 @@ rule analysed:
 # What was trained, run by run: the file that later stages depend on.
 rule index:
     input:
-        ancient(targets.run_files),
+        ancient(jobs.input_of(targets.project.runs, workflow)),
         ancient(targets.data_files),
     output:
         targets.stamps["index"],
@@ -35,7 +35,7 @@ rule index:
 
 rule aggregate:
     input:
-        ancient(targets.run_files),
+        ancient(jobs.input_of(targets.project.runs, workflow)),
         ancient(targets.stamps["index"]),
     output:
         targets.stamps["aggregate"],

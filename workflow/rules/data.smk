@@ -20,8 +20,10 @@ rule corpus:
         "logs/corpus/{id}.log",
     benchmark:
         "logs/corpus/{id}.tsv"
+    localrule: jobs.execution.data_partition is None
     resources:
         runtime=240,
+        slurm_partition=jobs.execution.data_partition or "",
     params:
         options=targets.options,
     shell:
@@ -37,8 +39,10 @@ rule tokenise:
         "logs/tokens/{id}.log",
     benchmark:
         "logs/tokens/{id}.tsv"
+    localrule: jobs.execution.data_partition is None
     resources:
         runtime=240,
+        slurm_partition=jobs.execution.data_partition or "",
     params:
         options=targets.options,
     shell:

@@ -20,7 +20,7 @@ rule plans:
 
 rule train:
     input:
-        ancient(targets.needed_to_train),
+        ancient(jobs.needed),
     output:
         update(expand("runs/{{scale}}/{{name}}/{file}", file=runfiles.RUN_FILES)),
     log:
@@ -29,24 +29,46 @@ rule train:
         "logs/{scale}/{name}.tsv"
     threads: 1
     resources:
-        runtime=2880,
-        mem_mb=4000,
-        gpu=options.gpus,
+        runtime=jobs.minutes,
+        mem_mb=jobs.memory_mb,
+        cpus_per_task=jobs.cpus,
+        gpu=jobs.gpus,
     params:
-        device=options.device,
-        accumulation=options.accumulation,
-        seconds=options.checkpoint_seconds,
+        plans=jobs.plans,
+        options=jobs.options_in(workflow),
     shell:
-        "nervelab train plans/{wildcards.name}.json --runs runs/{wildcards.scale} --device {params.device} --threads {threads}"
-        " --accumulation {params.accumulation} --checkpoint-seconds {params.seconds} 2> {log}"
+        "nervelab train {params.plans} --runs runs/{wildcards.scale} --threads {threads} {params.options} 2> {log}"
+
+
+# Several runs in one job, one after the other: on a cluster, where each job costs as much as a small training.
+rule train_together:
+    input:
+        ancient(jobs.needed),
+    output:
+        temp(touch("plans/together/{scale}/{ids}.{number}")),
+    log:
+        "logs/{scale}/together/{ids}.{number}.log",
+    benchmark:
+        "logs/{scale}/together/{ids}.{number}.tsv"
+    threads: 1
+    resources:
+        runtime=jobs.minutes,
+        mem_mb=jobs.memory_mb,
+        cpus_per_task=jobs.cpus,
+        gpu=jobs.gpus,
+    params:
+        plans=jobs.plans,
+        options=jobs.options_in(workflow),
+    shell:
+        "nervelab train {params.plans} --runs runs/{wildcards.scale} --threads {threads} {params.options} 2> {log}"
 
 
 # A target for each study: `snakemake activation` trains its runs. `--config only=activation` renders them alone.
-for study, files in targets.run_files_by_study.items():
+for study, runs in targets.runs_by_study.items():
 
     rule:
         name:
             study
         input:
-            files,
+            jobs.input_of(runs, workflow),
         localrule: True

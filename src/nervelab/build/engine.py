@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nervelab.build.locks import claim_build
+from nervelab.cluster.executors import mend
+from nervelab.cluster.queue import jobs_here, listed
 from nervelab.errors import NervelabError
+from nervelab.study.jobs import CPU, Jobs
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -47,8 +50,8 @@ def refuse_other_versions(version: str) -> None:
         )
 
 
-def settle(workflow: Workflow, *, device: str, gpus: int) -> None:
-    """Hold a workflow that is being read to this project's settings, on a `device` of which each training takes `gpus`.
+def settle(workflow: Workflow, jobs: Jobs) -> None:
+    """Hold a workflow that is being read, whose trainings are `jobs`, to this project's settings.
 
     Its settings are given to it only after the Snakefile was read; they are mended as they arrive.
 
@@ -57,6 +60,8 @@ def settle(workflow: Workflow, *, device: str, gpus: int) -> None:
     """
     from snakemake.workflow import Workflow
 
+    device = jobs.device
+    gpus = int(device != CPU)
     limit = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else None
     if gpus and limit is not None and not (isinstance(limit, int) and limit >= gpus):
         raise NervelabError(
@@ -67,6 +72,8 @@ def settle(workflow: Workflow, *, device: str, gpus: int) -> None:
         """A workflow whose settings are mended when they are set."""
 
         def __setattr__(self, name: str, value: Any) -> None:
+            if name == "_executor_plugin" and _is_a_clusters(value) and self.is_main_process:
+                mend(value, jobs)
             super().__setattr__(name, value)
             with one_sentence():
                 if name in _MENDERS and value is not None:
@@ -104,6 +111,12 @@ def _nothing_is_restored(_: Workflow, persistence: Any) -> None:
 def _one_build_at_a_time(workflow: Workflow, _: Any) -> None:
     if workflow.is_main_process and not workflow.dryrun:
         claim_build()
+        left = jobs_here() if workflow.non_local_exec else None
+        if left:
+            raise NervelabError(
+                f"{listed(left)} of a build that was killed are still in the queue: wait for their end, as "
+                "`nervelab build` does, or end them by scancel, and try again."
+            )
 
 
 _MENDERS = {
@@ -112,6 +125,10 @@ _MENDERS = {
     "_persistence": _nothing_is_restored,
     "_executor_plugin": _one_build_at_a_time,
 }
+
+
+def _is_a_clusters(plugin: Any) -> bool:
+    return plugin is not None and not plugin.common_settings.local_exec
 
 
 def _runs_here(workflow: Workflow) -> bool:

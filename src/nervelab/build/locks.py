@@ -106,7 +106,11 @@ def clear_snakemake_locks(say: Callable[[str], None]) -> None:
             f"a Snakemake is running in this folder (process {alive[0]}): wait for it or stop it, and try again."
         )
     say("clearing the lock of a Snakemake that was killed")
-    subprocess.run([sys.executable, "-P", "-m", "snakemake", "--unlock", "-q", "all"], check=True)
+    unlock = [sys.executable, "-P", "-m", "snakemake", "--unlock", "-q", "all"]
+    unlocked = subprocess.run(unlock, check=False, capture_output=True, encoding="utf-8")
+    if unlocked.returncode != 0:
+        sys.stderr.write(unlocked.stderr)
+        raise NervelabError("Snakemake could not clear its lock, as it says above: mend that and try again.")
 
 
 def clear_dvc_lock(say: Callable[[str], None]) -> None:
@@ -147,8 +151,9 @@ def _is_dvc(pid: int) -> bool:
 
 def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        words = process.cmdline()[:4]
-        program = any(Path(word).name == "snakemake" for word in words[:3]) or words[2:] == ["-m", "snakemake"]
-        return program and Path(process.cwd()) == folder
+        words = process.cmdline()
+        program = any(Path(word).name == "snakemake" for word in words[:3]) or words[2:4] == ["-m", "snakemake"]
+        # The Snakemake inside a job works for another one, which may be gone; it holds no lock.
+        return program and "--mode" not in words and Path(process.cwd()) == folder
     except psutil.Error:  # it ended meanwhile, or belongs to somebody else
         return False

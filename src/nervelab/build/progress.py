@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nervelab import layout, runfiles
-from nervelab.build.told import told
 from nervelab.study.targets import Targets
+from nervelab.told import told
 
 
 @dataclass(frozen=True)

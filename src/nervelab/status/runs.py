@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
+import socket
+import time
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout, runfiles
+from nervelab import layout, leases, runfiles
 from nervelab.adoption.kept import as_today
-from nervelab.build.told import alive, told
+from nervelab.build.locks import held
+from nervelab.cluster.queue import Job
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, read_mapping
 from nervelab.study.runs import Project, Run
 from nervelab.study.targets import REMEDY, refuse_truncated
+from nervelab.told import failure, told
 
 DONE = ("finished", "stuck", "diverged")
 STATES = (*DONE, "running", "queued", "failed", "stopped", "damaged", "incomplete", "stale", "absent")
 """Every state of a run; see `standing`."""
 ADOPT = "`nervelab adopt` can keep it"
-_DEFECT = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Standing:
         step: how far it is; None where nothing trains it or has begun to.
         seconds_left: until it ends, at its pace so far; None where it does not run or has not told yet.
         kept: the names of runs on disk with the same settings, trained by other code or on other data.
+        job: the job of a cluster that trains it or is to; None where there is none.
+        node: the machine that trains it, where that is not this one.
         parameters: of its model, where it is on disk.
     """
 
@@ -44,6 +48,8 @@ class Standing:
     seconds_left: float | None = None
     kept: tuple[str, ...] = ()
     parameters: int | None = None
+    job: str | None = None
+    node: str | None = None
 
     @property
     def done(self) -> bool:
@@ -86,27 +92,42 @@ def stale(runs: Iterable[Run]) -> int:
     return sum(bool(kept.like(run)) for run in waiting)
 
 
-def standings(project: Project, *, building: bool) -> list[Standing]:
-    """How every wanted run stands, in the order of params.yaml; `building` says that a build is running here."""
+def standings(project: Project, *, building: bool, queue: Sequence[Job] = ()) -> list[Standing]:
+    """How every wanted run stands, in the order of params.yaml.
+
+    Args:
+        project: what is wanted.
+        building: whether a build is running here.
+        queue: the jobs of this folder on a cluster.
+    """
     kept = Kept.of(project.scale, {run.folder for run in project.runs})
-    return [standing(run, kept, building=building) for run in project.runs]
+    return [standing(run, kept, building=building, queue=queue) for run in project.runs]
 
 
-def standing(run: Run, kept: Kept, *, building: bool) -> Standing:
+def standing(run: Run, kept: Kept, *, building: bool, queue: Sequence[Job] = ()) -> Standing:
     """How a run stands.
 
     finished, stuck, diverged: it is there, and ended so. damaged: it is there, but a file is not as long as it was.
-    running: a process on this machine trains it. failed: its last training ended with an error. stopped: a training was
-    stopped or killed, and the next one goes on from its checkpoint if it left one. incomplete: files of it are missing.
-    queued: a build that is running will train it. stale: other code or data made a run of the same settings, which is
-    kept. absent: there is nothing of it.
+    running: a process on this machine trains it, or one elsewhere that renews its lease. failed: its last training
+    ended with an error. stopped: a training was stopped or killed, and the next one goes on from its checkpoint if it
+    left one. incomplete: files of it are missing. queued: a build that is running will train it, or a job in the queue
+    of a cluster. stale: other code or data made a run of the same settings, which is kept. absent: there is nothing of
+    it.
     """
     present = [file for file in runfiles.RUN_FILES if (run.folder / file).exists()]
     if len(present) == len(runfiles.RUN_FILES):
         return _ended(run)
     progress = told(run.name)
-    if alive(run.name):
-        return Standing(run, "running", step=progress.step, seconds_left=progress.seconds_left)
+    at_work = {"step": progress.step, "seconds_left": progress.seconds_left}
+    job = next((job for job in queue if job.trains(run.id)), None)
+    holder = leases.holder(layout.CHECKPOINTS / run.name)
+    if holder is not None and _lives(holder, job):
+        return Standing(run, "running", **at_work, job=holder.job, node=holder.host)
+    if held(layout.CHECKPOINTS / run.name / "lock"):
+        return Standing(run, "running", **at_work)
+    if job is not None:
+        how = f"job {job.id} waits in the queue" if job.waits else f"job {job.id} has others to train first, or starts"
+        return Standing(run, "queued", how, step=progress.step or None, job=job.id)
     resumes = (layout.CHECKPOINTS / run.name / "state.pt").exists()
     goes_on = "the next training goes on from its checkpoint" if resumes else "the next training starts again"
     sentence = failure(Path("logs") / run.scale / f"{run.name}.log")
@@ -125,18 +146,13 @@ def standing(run: Run, kept: Kept, *, building: bool) -> Standing:
     return Standing(run, "stale" if older else "absent", said, kept=names)
 
 
-def failure(log: Path) -> str | None:
-    """The sentence that a job's last execution ended with, from its log; None if it ended otherwise."""
-    try:
-        lines = [
-            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
-        ]
-    except FileNotFoundError:
-        return None
-    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if own:
-        return own[-1]
-    return f"{lines[-1]} ({log} has the whole story)" if lines and _DEFECT.match(lines[-1]) else None
+def _lives(holder: leases.Holder, job: Job | None) -> bool:
+    """Whether a holder on another machine is at work: its job is, or, where no queue tells, its lease is fresh."""
+    if holder.host == socket.gethostname() and holder.job is None:
+        return False  # its lock says it
+    if job is not None:
+        return holder.job == job.id and not job.waits
+    return time.time() - holder.at < leases.MISSED_BEATS * leases.BEAT_SECONDS
 
 
 def _ended(run: Run) -> Standing:

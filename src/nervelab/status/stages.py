@@ -11,10 +11,11 @@ from nervelab import layout
 from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
-from nervelab.status.runs import Standing, failure
+from nervelab.status.runs import Standing
 from nervelab.study.runs import Corpus, Project, Tokens
 from nervelab.study.stamps import Stamp, differences
 from nervelab.study.targets import Targets
+from nervelab.told import failure
 
 LISTED = 3  # names that a sentence lists, of more it says how many more
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nervelab.build.locks import LOCK, held
+from nervelab.cluster.queue import jobs_here
 from nervelab.status.runs import STATES, Standing, standings
 from nervelab.status.stages import Made, data, stages
+from nervelab.study.execution import block_weights
 from nervelab.study.prune import size, unwanted
 from nervelab.study.runs import load_project
 from nervelab.study.targets import Targets
@@ -48,7 +50,7 @@ class Status:
         """
         targets = Targets(load_project(scale=scale, only=only), named=scale is not None, only=only)
         building = held(LOCK)
-        runs = standings(targets.project, building=building)
+        runs = standings(targets.project, building=building, queue=jobs_here() or ())
         made = [*data(targets.project), *stages(targets, runs)]
         paths = unwanted()
         return cls(targets, building, runs, made, (len(paths), size(paths)))
@@ -65,8 +67,10 @@ def as_json(status: Status) -> str:
 
     Its keys: `scale`, `study` (that alone is asked for, or null), `building`, `counts` (runs by state), `runs`, `data`,
     `stages`, `unwanted` (`files`, `bytes`). A run has a row for each study that asks for it: `study`, `run`, `id`, its
-    settings by their names in params.yaml, `parameters`, `steps`, `state`, `step`, `seconds_left`, `said`, `kept`.
-    `data` and `stages` have `what`, `name`, `id`, `state`, `why` and `failed`. What is not known is null.
+    settings by their names in params.yaml, `parameters`, `weights` (of the maps in its blocks, by which it has its
+    entry in workflow/execution.yaml), `steps`, `state`, `step`, `seconds_left`, `said`, `kept`, and, on a cluster,
+    `job` and `node`. `data` and `stages` have `what`, `name`, `id`, `state`, `why` and `failed`. What is not known is
+    null.
     """
     rows = [_row(study, each) for study, each in _by_study(status)]
     made = [
@@ -131,7 +135,8 @@ def in_words(each: Standing) -> str:
     steps = each.run.config.training.steps
     if each.state == "running":
         left = "" if each.seconds_left is None else f", {duration(each.seconds_left)} left"
-        return f"step {each.step} of {steps}{left}"
+        where = ", ".join(filter(None, (each.node and f"on {each.node}", each.job and f"job {each.job}")))
+        return f"step {each.step} of {steps}{left}" + (f", {where}" if where else "")
     if each.state in ("failed", "stopped") and each.step:
         return f"at step {each.step} of {steps}: {each.said}"
     return each.said
@@ -201,12 +206,15 @@ def _row(study: str, each: Standing) -> dict[str, Any]:
         "id": each.run.id,
         **each.run.settings,
         "parameters": _parameters(each),
+        "weights": block_weights(each.run.config.model),
         "steps": each.run.config.training.steps,
         "state": each.state,
         "step": each.step,
         "seconds_left": each.seconds_left,
         "said": each.said,
         "kept": each.kept,
+        "job": each.job,
+        "node": each.node,
     }
 
 

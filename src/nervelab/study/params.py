@@ -19,7 +19,7 @@ from nervelab.study.yamlfile import read_yaml
 Values = Annotated[list[Any], Field(min_length=1)]
 # A study is a target of the workflow, so its name may be none of the others.
 STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
-RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "index", "aggregate", "analyse", "report")
+RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "train_together", "index", "aggregate", "analyse", "report")
 # Names stand in file names, on pages and on command lines.
 StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]

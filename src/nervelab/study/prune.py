@@ -39,6 +39,7 @@ def unwanted() -> list[Path]:
         *layout.CHECKPOINTS.glob("*"),
         *layout.PLANS.glob("*.json"),
         *(layout.PLANS / "code").glob("*"),
+        *layout.TOGETHER.glob("*/*"),
         *layout.CORPORA.glob("*"),
         *layout.TOKENS.glob("*"),
     )

@@ -1,4 +1,4 @@
-"""JSON schemas of params.yaml and the catalogue, for editors: made from the records that check them.
+"""JSON schemas of params.yaml, the catalogue and workflow/execution.yaml: made from the records that check them.
 
 `python -m nervelab.study.schema` writes them again. Where an entry may derive from another no key is required, as it
 may be inherited: what is missing in the end is said by `read_params`.
@@ -12,9 +12,11 @@ from typing import Any
 from nervelab import layout
 from nervelab.files import write_json
 from nervelab.study.derive import FROM
+from nervelab.study.execution import Execution
 from nervelab.study.params import Params
 
 FOLDER = Path("workflow/schemas")
+_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 _DERIVES = {"type": "string", "description": "what this derives from; see config/README.md"}
 _WHOLE = ("Study", "Analysis", "TextPackage")  # records that derive from nothing
 
@@ -35,6 +37,7 @@ def schemas() -> dict[str, dict[str, Any]]:
             schema_name(file): _file({name: sections[name] for name in held}, held, records)
             for file, held in layout.CATALOGUE.items()
         },
+        schema_name(layout.EXECUTION): _DIALECT | Execution.model_json_schema(),
     }
 
 
@@ -45,7 +48,7 @@ def schema_name(file: Path) -> str:
 
 def _file(sections: dict[str, Any], required: Any, records: dict[str, Any]) -> dict[str, Any]:
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_DIALECT,
         "type": "object",
         "additionalProperties": False,
         "properties": sections,

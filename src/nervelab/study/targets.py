@@ -75,7 +75,7 @@ class Targets:
     @property
     def to_train(self) -> list[Run]:
         """The wanted runs of which a file is missing."""
-        return [run for run in self.project.runs if not _complete(run.folder, runfiles.RUN_FILES)]
+        return [run for run in self.project.runs if not complete(run.folder, runfiles.RUN_FILES)]
 
     @property
     def run_jsons(self) -> list[Path]:
@@ -85,14 +85,14 @@ class Targets:
     @property
     def run_files(self) -> list[str]:
         """Every file of every wanted run: a run of which one is deleted is trained again."""
-        return _files_of(self.project.runs)
+        return [str(run.folder / file) for run in self.project.runs for file in runfiles.RUN_FILES]
 
     @property
-    def run_files_by_study(self) -> dict[str, list[str]]:
-        """Every file of every wanted run of each study that is asked for."""
+    def runs_by_study(self) -> dict[str, list[Run]]:
+        """Every wanted run of each study that is asked for."""
         asked = {study for run in self.project.runs for study in run.studies if self.only in (None, study)}
         studies = [study for study in self.project.params.studies if study in asked]
-        return {study: _files_of(run for run in self.project.runs if study in run.studies) for study in studies}
+        return {study: [run for run in self.project.runs if study in run.studies] for study in studies}
 
     @property
     def corpus_files(self) -> list[str]:
@@ -114,7 +114,7 @@ class Targets:
 
     def needed_to_tokenise(self, wildcards: Any) -> list[str]:
         """What has to be there before a corpus is tokenised: its manifest."""
-        if _complete(layout.TOKENS / wildcards.id, TOKENS_FILES):
+        if complete(layout.TOKENS / wildcards.id, TOKENS_FILES):
             return []
         tokens = self.project.tokens.get(wildcards.id)
         if tokens is None:
@@ -125,7 +125,7 @@ class Targets:
 
     def needed_to_train(self, wildcards: Any) -> list[str]:
         """What has to be there before a run is trained: its plan and the manifest of its data."""
-        if _complete(layout.run_folder(wildcards.scale, wildcards.name), runfiles.RUN_FILES):
+        if complete(layout.run_folder(wildcards.scale, wildcards.name), runfiles.RUN_FILES):
             return []
         plan = layout.plan_path(wildcards.name)
         if wildcards.name in self.run_names:
@@ -190,11 +190,8 @@ def refuse_truncated(run: Run) -> None:
             _refuse_wrong_size(run.folder / file, content["bytes"].get(file))
 
 
-def _files_of(runs: Iterable[Run]) -> list[str]:
-    return [str(run.folder / file) for run in runs for file in runfiles.RUN_FILES]
-
-
-def _complete(folder: Path, files: Iterable[str]) -> bool:
+def complete(folder: Path, files: Iterable[str]) -> bool:
+    """Whether a folder holds all of these files."""
     return all((folder / file).exists() for file in files)
 
 

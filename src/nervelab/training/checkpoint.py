@@ -37,6 +37,7 @@ class Checkpoints:
         self._pause = seconds
         self._saved = self._told = time.monotonic()
         self._begun: tuple[float, int] | None = None  # when this execution ended its first step, and which that was
+        self._note: dict[str, Any] = {"saved": 0}
 
     def load(self) -> dict[str, Any] | None:
         """The last state saved, on the CPU, or None.
@@ -58,6 +59,7 @@ class Checkpoints:
             raise NervelabError(f"{self.path} is no checkpoint: {REMEDY}") from error
         if run != self.run:
             raise NervelabError(f"{self.path} is a checkpoint of the run {run}, not of {self.run}: {REMEDY}")
+        self._note["saved"] = state.get("step", 0)
         return state
 
     def due(self) -> bool:
@@ -77,6 +79,8 @@ class Checkpoints:
         content = io.BytesIO()
         torch.save({"run": self.run, "state": state}, content)
         write_with(self.path, partial(_fill, content=content.getbuffer()))
+        self._note |= {"step": state.get("step", 0), "saved": state.get("step", 0)}
+        write_json(self.progress, self._note)  # whoever counts attempts asks whether this one moved on
         self._saved = time.monotonic()
         self.longest_save = max(self.longest_save, self._saved - start)
         self._pause = max(self.seconds, (self._saved - start) / SAVING_SHARE)
@@ -94,7 +98,8 @@ class Checkpoints:
                 self.lease.require()
             begun, first = self._begun
             left = (now - begun) * (total - step) / (step - first) if step > first else None
-            write_json(self.progress, {"step": step, "steps": total, "seconds_left": left})
+            self._note |= {"step": step, "steps": total, "seconds_left": left}
+            write_json(self.progress, self._note)
             self._told = now
 
 

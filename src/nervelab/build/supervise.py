@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ from typing import IO
 import psutil
 
 from nervelab import layout, leases
+from nervelab.build.locks import held
 from nervelab.build.progress import View
 from nervelab.cluster.queue import Job, cancel, jobs_here, listed
 
@@ -48,7 +50,7 @@ def supervise(
         if time.monotonic() - viewed >= _SECONDS_BETWEEN_VIEWS:
             view.update()
             viewed = time.monotonic()
-        if asked and watchdog.expecting and not handed_on:
+        if asked and not handed_on and (watchdog.expecting or _held_elsewhere(snakemake)):
             _stop_jobs(snakemake, asked, say)
             handed_on.add(process.pid)
         elif asked:
@@ -114,16 +116,30 @@ def await_left_jobs(say: Callable[[str], None], *, seconds: float = 5.0) -> None
 def _stop_jobs(snakemake: psutil.Process, asked: list[int], say: Callable[[str], None]) -> None:
     """Let the jobs on the cluster save, then have Snakemake, which stands still meanwhile, cancel them."""
     snakemake.suspend()
-    running = [job for job in jobs_here() or () if not job.waits]
-    say(f"asking {listed(running)} to save" if running else "cancelling the jobs that wait in the queue")
-    cancel(job for job in jobs_here() or () if job.waits)
-    for folder in layout.CHECKPOINTS.glob("*"):
-        leases.ask_to_stop(folder)
+    jobs = jobs_here() or ()
+    cancel(job for job in jobs if job.waits)
+    folders = [folder for folder, _ in _at_work() if leases.ask_to_stop(folder)]
+    if folders:
+        say(f"asking {len(folders)} training{'s' if len(folders) > 1 else ''} to save, then cancelling what is queued")
     end = time.monotonic() + _SECONDS_TO_SAVE
-    while len(asked) == 1 and time.monotonic() < end and any(not job.waits for job in jobs_here() or ()):
-        time.sleep(1.0)
+    while len(asked) == 1 and time.monotonic() < end and any(map(leases.holder, folders)):
+        time.sleep(0.5)
     snakemake.send_signal(signal.SIGINT)  # at which it cancels what it knows of; at SIGTERM it would wait
     snakemake.resume()
+
+
+def _held_elsewhere(snakemake: psutil.Process) -> bool:
+    """Whether a training that is no process below Snakemake holds a lease, as one that any other command submitted."""
+    below = {process.pid for process in snakemake.children(recursive=True)}
+    return any(holder.host != socket.gethostname() or holder.pid not in below for _, holder in _at_work())
+
+
+def _at_work() -> Iterator[tuple[Path, leases.Holder]]:
+    """The checkpoint folders whose lease is held, by whom; one that was killed on this machine holds none any more."""
+    for folder in sorted(layout.CHECKPOINTS.glob("*")):
+        holder = leases.holder(folder)
+        if holder is not None and (holder.host != socket.gethostname() or held(folder / "lock")):
+            yield folder, holder
 
 
 def _has_children(process: psutil.Process) -> bool:

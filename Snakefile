@@ -29,7 +29,7 @@ with one_sentence():
     refuse_other_versions(version)
     take_on()  # for the jobs: they call the `nervelab` of the Python that runs this, activated or not
     options = read_options(config)
-    targets = Targets.of(**asked(options))
+    targets = Targets.of(**asked(options, in_job=not workflow.is_main_process))
     jobs = Jobs(targets, read_execution(), options)
     settle(workflow, jobs)
 

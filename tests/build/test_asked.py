@@ -60,3 +60,9 @@ def test_where_nothing_was_ever_built_it_is_refused_too(monkeypatch: pytest.Monk
     start(monkeypatch, "smoke")
     with pytest.raises(NervelabError, match="NERVELAB_BUILD is left over"):
         asked(read_options({}))
+
+
+def test_a_job_outlives_the_build_that_it_was_submitted_by(monkeypatch: pytest.MonkeyPatch):
+    with sole_build(print):
+        start(monkeypatch, "smoke", "width")
+    assert asked(read_options({}), in_job=True) == {"scale": "smoke", "only": "width"}

@@ -6,6 +6,7 @@ presence alone, and never deletes: not before a job, not after one that failed.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def settle(workflow: Workflow, jobs: Jobs) -> None:
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name == "_executor_plugin" and _is_a_clusters(value) and self.is_main_process:
+                os.environ.pop("SNAKEMAKE_PROFILE", None)  # is read; a Snakemake in a job would retry by it, in the job
                 mend(value, jobs)
             super().__setattr__(name, value)
             with one_sentence():

@@ -73,13 +73,13 @@ class Holder:
     def here(cls) -> Holder:
         """This process, as a new holder."""
         boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
-        restarts = os.environ.get(slurm.RESTARTS, "")
+        job = os.environ.get(slurm.JOB) or None
         return cls(
             host=socket.gethostname(),
             boot=boot,
             pid=os.getpid(),
-            job=os.environ.get(slurm.JOB) or None,
-            restart=int(restarts) if restarts.isdecimal() else 0,
+            job=job,
+            restart=slurm.restarts(job) if job else 0,
             nonce=secrets.token_hex(8),
         )
 

@@ -220,6 +220,18 @@ def test_a_job_that_was_requeued_takes_over_from_itself(tmp_path: Path, squeue: 
     assert not asked.exists()
 
 
+@pytest.mark.parametrize(
+    ("script", "restarts"),
+    [("echo '42                  3         '", 3), ("echo '42                  0         '", 0), ("exit 1", 0)],
+)
+def test_the_queue_tells_how_often_a_job_was_requeued(
+    monkeypatch: pytest.MonkeyPatch, squeue: Callable, script: str, restarts: int
+):
+    squeue(script)
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    assert (Holder.here().job, Holder.here().restart) == ("42", restarts)
+
+
 def test_another_part_of_the_same_job_is_waited_for(tmp_path: Path, squeue: Callable):
     squeue("echo 42 RUNNING")
     (folder := tmp_path / "run").mkdir()

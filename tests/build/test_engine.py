@@ -85,10 +85,27 @@ def test_what_a_failed_or_killed_job_left_stays(tmp_path: Path):
     assert settled.execution_settings.ignore_incomplete
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:3"])
-def test_one_training_at_a_time_on_the_gpu_of_this_machine(device: str, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(("device", "at_once"), [("cuda", 3), ("cuda:0", 1), ("cuda:2", 1)])
+def test_as_many_trainings_at_a_time_as_this_machine_shows_gpus(device: str, at_once: int, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
     settled = workflow(device=device)
+    settled._executor_plugin = executor(local=True)
+    assert gpus(settled) == at_once
+
+
+def test_fewer_trainings_than_gpus_may_be_asked_for(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
+    settled = workflow({"gpu": 2}, device="cuda")
+    settled._executor_plugin = executor(local=True)
+    assert gpus(settled) == 2
+
+
+def test_where_no_gpu_is_found_it_is_the_one_training_that_says_so(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    settled = workflow(device="cuda")
     settled._executor_plugin = executor(local=True)
     assert gpus(settled) == 1
 
@@ -115,14 +132,31 @@ def test_trainings_left_without_a_gpu_are_refused(given: int | str):
         workflow({"gpu": given}, device="cuda")
 
 
-def test_trainings_that_would_share_a_gpu_are_refused(capsys, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "device", "shown", "said"),
+    [
+        (
+            2,
+            "cuda:0",
+            "0,1,3",
+            "--resources gpu=2 would let 2 trainings share the one GPU that cuda:0 means here: say ",
+        ),
+        (2, "cuda", "GPU-a1", "--resources gpu=2 would let 2 trainings share the one GPU that cuda means here: say "),
+        (4, "cuda", "0,1,3", "--resources gpu=4 would let 4 trainings share the 3 GPUs that cuda means here: say "),
+        (2, "cuda", "", "CUDA_VISIBLE_DEVICES= hides every GPU: "),
+    ],
+)
+def test_trainings_that_would_share_a_gpu_are_refused(
+    given: int, device: str, shown: str, said: str, capsys, tmp_path: Path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    settled = workflow({"gpu": 2}, device="cuda:0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    settled = workflow({"gpu": given}, device=device)
     with pytest.raises(SystemExit, match="2"):
         settled._executor_plugin = executor(local=True)
-    said = capsys.readouterr().err
-    assert said.startswith("error: --resources gpu=2 would let 2 trainings share the one GPU that cuda:0 means here")
-    assert said.count("\n") == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {said}")
+    assert told.count("\n") == 1
 
 
 def test_a_second_build_is_refused_and_a_dry_run_is_not(capsys, tmp_path: Path, monkeypatch):

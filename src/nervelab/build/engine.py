@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nervelab.build.devices import visible_devices
 from nervelab.build.locks import claim_build
 from nervelab.cluster.executors import mend
 from nervelab.cluster.queue import jobs_here, listed
@@ -81,7 +82,7 @@ def settle(workflow: Workflow, jobs: Jobs) -> None:
                 if name in _MENDERS and value is not None:
                     _MENDERS[name](self, value)
                 if name == "_executor_plugin" and gpus and _runs_here(self):
-                    _limit_to_one_gpu(self, device, limit)
+                    _limit_to_the_gpus_here(self, device, limit)
 
     workflow.__class__ = Settled
 
@@ -137,11 +138,21 @@ def _runs_here(workflow: Workflow) -> bool:
     return workflow.is_main_process and workflow.local_exec
 
 
-def _limit_to_one_gpu(workflow: Workflow, device: str, limit: int | None) -> None:
-    """On one machine every training takes the same GPU: the first that it sees, or the one that `device` names."""
-    if limit is not None and limit > 1:
+def _limit_to_the_gpus_here(workflow: Workflow, device: str, limit: int | None) -> None:
+    """On one machine no more trainings run at once than there are GPUs: all that it shows, or the one that is named.
+
+    Where none is found, one training is let through, which says so: data may be made here all the same.
+    """
+    try:
+        devices = visible_devices() if device == "cuda" else [device]
+    except NervelabError:
+        if limit is not None and limit > 1:
+            raise
+        devices = [device]
+    if limit is not None and limit > len(devices):
+        shared = "the one GPU" if len(devices) == 1 else f"the {len(devices)} GPUs"
         raise NervelabError(
-            f"--resources gpu={limit} would let {limit} trainings share the one GPU that {device} means here: "
-            "say --resources gpu=1, or leave it out."
+            f"--resources gpu={limit} would let {limit} trainings share {shared} that {device} means here: "
+            f"say --resources gpu={len(devices)}, or leave it out."
         )
-    workflow.register_resource("gpu", 1)
+    workflow.register_resource("gpu", len(devices) if limit is None else limit)

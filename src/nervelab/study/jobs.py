@@ -61,7 +61,7 @@ class Jobs:
             limit = f" --minutes {resources.runtime}" if workflow.remote_exec else ""
             return (
                 f"--device {self.device_of(wildcards)} --accumulation {self.accumulation(wildcards)} "
-                f"--checkpoint-seconds {self.options.checkpoint_seconds}{limit}"
+                f"--checkpoint-seconds {self.options.checkpoint_seconds} --gpus {resources.gpu}{limit}"
             )
 
         return said

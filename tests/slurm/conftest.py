@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 from project import Project, create
 
-from slurm.lab import Lab
+from slurm.lab import LONG, Lab
 from slurm.rig import Slurm, why_not
 
-# A run takes about a quarter of a minute: long enough for what happens to it, with a checkpoint each second.
-LONG = 4000
 CHECKPOINTS = ("config:", "  - checkpoint_seconds=1")
 
 
@@ -69,11 +67,12 @@ def new(tmp_path: Path, slurm: Slurm) -> Lab:
 
 @pytest.fixture
 def untrained(long: Project, tmp_path: Path, slurm: Slurm) -> Lab:
-    """The two longer runs, their data made, to be trained by jobs that save a checkpoint each second."""
+    """The two longer runs, their data made, to be trained by a job each, which saves a checkpoint each second."""
     lab = Lab.of(long, tmp_path / "lab", slurm)
     for name in ("runs", "results", "aggregates", ".snakemake", "logs", "plans"):
         shutil.rmtree(lab.folder / name)
     lab.profile(*CHECKPOINTS)
+    lab.executed(together=1)
     return lab
 
 

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from paced import PATIENCE
 from project import Project
 
 from slurm.rig import Slurm
 
+# Steps of a run that takes ten seconds or more: long enough for what happens to it, with a checkpoint each second.
+LONG = 2500
 SPY = Path(__file__).with_name("spy")
 PROFILE = Path("workflow/profiles/slurm")
+TABLE = Path("workflow/execution.yaml")
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,13 @@ class Lab(Project):
         """Add lines to the profile of Slurm, as a lab would."""
         path = self.folder / PROFILE / "config.yaml"
         path.write_text("\n".join([path.read_text(encoding="utf-8"), *lines, ""]), encoding="utf-8")
+
+    def executed(self, **settings: object) -> None:
+        """Change what trainings of this size ask for, in the table that a lab edits."""
+        path = self.folder / TABLE
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table["sizes"][0] |= settings
+        path.write_text(yaml.safe_dump(table), encoding="utf-8")
 
     def _said(self, what: object) -> Path:
         return self.folder.with_name(f"{self.folder.name}.{what}.said")

@@ -39,7 +39,7 @@ def test_what_a_step_has_started_is_not_told_to_stop_but_killed(slurm: Slurm, tm
     inner = tmp_path / "inner"
     inner.write_text(f"#!/bin/sh\ntrap 'touch {told}; exit' TERM\ntouch {begun}\nwhile :; do sleep 0.1; done\n")
     outer = tmp_path / "outer"
-    outer.write_text(f"#!/bin/sh\ntrap '' TERM\nsetsid sh {inner} &\nwait\nwait\n")
+    outer.write_text(f"#!/bin/sh\ntrap : TERM\nsetsid sh {inner} &\nwait\nwait\n")
     job = slurm.run("sbatch", "--parsable", "--output=/dev/null", "--mem=100", f"--wrap=srun sh {outer}").strip()
     slurm.wait(begun.exists)
     slurm.run("scancel", job)

@@ -38,12 +38,6 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
-# States of a job none of whose processes lives, and of one that waits for a machine, as a requeued one does. The
-# others, among them COMPLETING, and what a later Slurm may add, are of jobs that live.
-_ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
-_ENDED |= {"REVOKED", "TIMEOUT"}
-_WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-
 
 @dataclass(frozen=True)
 class Holder:
@@ -316,9 +310,9 @@ class _Watch:
             if found.job is not None and found.job == self.mine.job and found.restart < self.mine.restart:
                 return True  # this job was requeued since
             state = self._state(found, now)
-            if state in _ENDED or state == "":
+            if state in slurm.ENDED or state == "":
                 return True
-            if state is not None and state not in _WAITING:
+            if state is not None and state not in slurm.WAITING:
                 return False
         return self.watched >= self.missed_seconds
 

@@ -1,4 +1,4 @@
-"""What Slurm's queue says of a job; outside of a cluster it says nothing."""
+"""What Slurm's queue says of jobs; outside of a cluster it says nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ import os
 import subprocess
 
 JOB = "SLURM_JOB_ID"
+# States of a job none of whose processes lives, and of one that waits for a machine, as a requeued one does. The
+# others, among them COMPLETING, and what a later Slurm may add, are of jobs that live.
+ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+ENDED |= {"REVOKED", "TIMEOUT"}
+WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 _PATIENCE = 30.0  # seconds in which a queue answers
+
+
+def squeue(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """What squeue answers, of jobs in every state; None where there is none, or it does not answer in time."""
+    # What a person has set for their own view of the queue could hide a job that lives.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
+    command = ["squeue", "--noheader", "--states=all", *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", env=kept, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def told(job: str, form: str) -> str | None:
@@ -27,14 +45,8 @@ def _answered(job: str, columns: list[str]) -> str | None:
     """What squeue prints of a job after its number."""
     if not job.isdecimal():
         return None
-    # What a person has set for their own view of the queue could hide a job that lives.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
-    command = ["squeue", "--noheader", "--states=all", "-j", job, *columns]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", env=kept, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    answer = squeue("-j", job, *columns)
+    if answer is None:
         return None
     if answer.returncode != 0:
         return "" if "Invalid job id specified" in answer.stderr else None

@@ -36,13 +36,17 @@ def told(name: str) -> Told:
         return Told()  # a note for people: a damaged one says nothing
 
 
+def refusal(log: Path) -> str | None:
+    """The sentence with its remedy that a job ended with, which no other attempt changes; None if it had none."""
+    own = [line.removeprefix("error: ") for line in _lines(log) if line.startswith("error: ")]
+    return own[-1] if own else None
+
+
 def failure(log: Path) -> str | None:
     """The sentence that a job's last execution ended with, from its log; None if it ended otherwise."""
     lines = _lines(log)
-    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if own:
-        return own[-1]
-    return f"{lines[-1]} ({log} has the whole story)" if lines and _DEFECT.match(lines[-1]) else None
+    defect = f"{lines[-1]} ({log} has the whole story)" if lines and _DEFECT.match(lines[-1]) else None
+    return refusal(log) or defect
 
 
 def stop(log: Path) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nervelab.build.profiles import profile_options
+from nervelab.build.profiles import read_profile
 from nervelab.errors import NervelabError
 
 ROOT = Path(__file__).parents[2]
@@ -40,17 +40,17 @@ def without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_named_or_it_is_a_path(folder: Path):
     own(folder / "slurm")
     own(folder / "ours" / "big")
-    assert profile_options(None) == []
-    assert profile_options("slurm") == ["--profile", "workflow/profiles/slurm"]
-    assert profile_options("workflow/profiles/slurm") == ["--profile", "workflow/profiles/slurm"]
-    assert profile_options("./slurm") == ["--profile", "./slurm"]
-    assert profile_options("ours/big") == ["--profile", "ours/big"]
-    assert profile_options(str(folder / "ours" / "big")) == ["--profile", str(folder / "ours" / "big")]
+    assert read_profile(None).options == ()
+    assert read_profile("slurm").options == ("--profile", "workflow/profiles/slurm")
+    assert read_profile("workflow/profiles/slurm").options == ("--profile", "workflow/profiles/slurm")
+    assert read_profile("./slurm").options == ("--profile", "./slurm")
+    assert read_profile("ours/big").options == ("--profile", "ours/big")
+    assert read_profile(str(folder / "ours" / "big")).options == ("--profile", str(folder / "ours" / "big"))
 
 
 def test_another_is_refused_with_the_list():
     with pytest.raises(NervelabError) as refused:
-        profile_options("slrum")
+        read_profile("slrum")
     names = sorted(path.name for path in (ROOT / "workflow" / "profiles").iterdir())
     assert str(refused.value) == (
         f"there is no profile 'slrum': name one of {', '.join(names)}, which lie in workflow/profiles, "
@@ -63,7 +63,7 @@ def test_another_is_refused_with_the_list():
 def test_without_its_plugin_it_is_refused(monkeypatch: pytest.MonkeyPatch, by: str):
     monkeypatch.setenv("SNAKEMAKE_PROFILE", "workflow/profiles/slurm")
     with pytest.raises(NervelabError) as refused:
-        profile_options("slurm" if by == "name" else None)
+        read_profile("slurm" if by == "name" else None)
     assert str(refused.value) == (
         "the profile workflow/profiles/slurm submits jobs by snakemake-executor-plugin-slurm, which is not installed: "
         "pip install -e '.[slurm]', or run make PROFILE=workflow/profiles/slurm."
@@ -72,13 +72,13 @@ def test_without_its_plugin_it_is_refused(monkeypatch: pytest.MonkeyPatch, by: s
 
 @pytest.mark.usefixtures("without_plugins")
 def test_the_default_profile_needs_none():
-    assert profile_options("default") == ["--profile", "workflow/profiles/default"]
+    assert read_profile("default").options == ("--profile", "workflow/profiles/default")
 
 
 def test_one_that_is_no_yaml_is_refused(folder: Path):
     own(folder / "ours", "jobs: [3\n")
     with pytest.raises(NervelabError, match=r"^ours/config.yaml is not YAML: "):
-        profile_options("ours")
+        read_profile("ours")
 
 
 def test_the_profiles_name_executors_that_the_locks_bring():

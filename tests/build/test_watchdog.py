@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,9 @@ import psutil
 import pytest
 
 from nervelab.build.supervise import Watchdog
+from nervelab.cluster.queue import Job
 
-JOB = object()
+JOB = Job("12", "PENDING", "", "Resources", "rule_train")
 
 
 class World:
@@ -19,8 +21,9 @@ class World:
 
     def __init__(self, log: Path) -> None:
         self.now, self.jobs, self.below, self.log = 0.0, None, [], log
+        self.said: list[str] = []
         log.write_text("")
-        self.watchdog = Watchdog(log, queue=lambda: self.jobs, clock=lambda: self.now)
+        self.watchdog = Watchdog(log, self.said.append, queue=lambda: self.jobs, clock=lambda: self.now)
 
     def children(self, recursive: bool) -> list[Any]:
         assert recursive
@@ -78,3 +81,12 @@ def test_what_is_left_of_an_ended_process_is_no_sign_of_life(world: World):
     world.stuck(1)
     world.jobs, world.below = [], [SimpleNamespace(status=lambda: psutil.STATUS_ZOMBIE)]
     assert world.stuck(10)
+
+
+def test_a_job_that_cannot_start_is_named_once(world: World):
+    world.jobs = [JOB, replace(JOB, id="13", reason="PartitionTimeLimit")]
+    assert not world.stuck(5)
+    (said,) = world.said
+    assert said.startswith(
+        "job 13 waits and cannot start (PartitionTimeLimit): workflow/execution.yaml and the profile"
+    )

@@ -52,7 +52,8 @@ def test_the_state_and_the_log_of_slurm_say_why(ended, state: str, slurm: str, s
 def test_a_trainings_own_error_says_why_and_is_a_fault(ended):
     found = ended("FAILED", "", "error: data/tokens/x holds the data y, not z: run make again.")
     assert found.sentence() == f"{RUN}: data/tokens/x holds the data y, not z: run make again (job 43)."
-    assert not found.no_fault
+    assert not found.only_stopped
+    assert found.refused
 
 
 def test_of_several_runs_the_one_that_failed_comes_first_and_those_that_are_there_are_not_counted(ended):
@@ -66,7 +67,7 @@ def test_of_several_runs_the_one_that_failed_comes_first_and_those_that_are_ther
 
 @pytest.mark.parametrize("state", ["TIMEOUT", "DEADLINE", "PREEMPTED", "NODE_FAIL"])
 def test_what_only_stops_a_training_is_no_fault(ended, state: str):
-    assert ended(state).no_fault
+    assert ended(state).only_stopped
 
 
 @pytest.mark.parametrize(
@@ -77,12 +78,12 @@ def test_what_only_stops_a_training_is_no_fault(ended, state: str):
     ],
 )
 def test_a_training_that_saved_and_stopped_has_no_fault(ended, said: str):
-    assert ended("FAILED", "", said).no_fault
+    assert ended("FAILED", "", said).only_stopped
 
 
 @pytest.mark.parametrize("state", ["FAILED", "OUT_OF_MEMORY", "CANCELLED"])
 def test_whatever_else_ends_it_costs_an_attempt(ended, state: str):
-    assert not ended(state).no_fault
+    assert not ended(state).only_stopped
 
 
 def test_what_is_saved_counts_and_what_was_only_told_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

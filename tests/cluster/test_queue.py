@@ -36,10 +36,10 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_jobs_are_those_of_this_folder_that_have_not_ended(squeue, tmp_path: Path):
     here, other = tmp_path / "here", tmp_path
     squeue(
-        f"11|RUNNING|node1|1:00:00|{here}|rule_train_wildcards_laptop_decoder-a-0123456789",
-        f"12|PENDING||1:00:00|{here}|rule_train_together_wildcards_laptop_aaaaaaaaaa+bbbbbbbbbb_0",
-        f"13|COMPLETED||0:00|{here}|rule_train",
-        f"14|RUNNING|node2|1:00|{other}|rule_train",
+        f"11|RUNNING|node1|None|{here}|rule_train_wildcards_laptop_decoder-a-0123456789",
+        f"12|PENDING||None|{here}|rule_train_together_wildcards_laptop_aaaaaaaaaa+bbbbbbbbbb_0",
+        f"13|COMPLETED||None|{here}|rule_train",
+        f"14|RUNNING|node2|None|{other}|rule_train",
     )
     jobs = jobs_here()
     assert [(job.id, job.node, job.waits) for job in jobs] == [("11", "node1", False), ("12", "", True)]
@@ -49,7 +49,6 @@ def test_jobs_are_those_of_this_folder_that_have_not_ended(squeue, tmp_path: Pat
         True,
         False,
     ]
-    assert [job.id for job in jobs_here(ended=True)] == ["11", "12", "13"]
 
 
 @pytest.mark.parametrize(
@@ -57,13 +56,13 @@ def test_jobs_are_those_of_this_folder_that_have_not_ended(squeue, tmp_path: Pat
     [("COMPLETING", True), ("SUSPENDED", True), ("REQUEUED", True), ("PREEMPTED", False), ("TIMEOUT", False)],
 )
 def test_a_job_lives_until_all_of_it_has_ended(squeue, tmp_path: Path, state: str, living: bool):
-    squeue(f"11|{state}|n|0:10|{tmp_path / 'here'}|rule_train")
+    squeue(f"11|{state}|n|None|{tmp_path / 'here'}|rule_train")
     assert bool(jobs_here()) is living
 
 
 def test_a_link_to_the_folder_is_the_folder(squeue, tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "here")
-    squeue(f"11|RUNNING|n|0:10|{tmp_path / 'link'}|rule_train")
+    squeue(f"11|RUNNING|n|None|{tmp_path / 'link'}|rule_train")
     assert [job.id for job in jobs_here()] == ["11"]
 
 
@@ -85,10 +84,41 @@ def test_without_slurm_there_is_no_queue(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_jobs_are_cancelled_by_their_ids_and_named_by_them(squeue, tmp_path: Path):
-    squeue(*(f"{number}|RUNNING|n|0:10|{tmp_path / 'here'}|rule_train" for number in range(10, 17)))
+    squeue(*(f"{number}|RUNNING|n|None|{tmp_path / 'here'}|rule_train" for number in range(10, 17)))
     jobs = jobs_here()
     cancel(jobs[:2])
     cancel([])
     assert (squeue.commands / "cancelled").read_text() == "10 11\n"
     assert listed(jobs) == "jobs 10, 11, 12, 13, 14 and 2 more"
     assert listed(jobs[:1]) == "job 10"
+
+
+@pytest.mark.parametrize("comment", ["(null)", "", "a notebook", "rule_trainer", "rule_index"])
+def test_other_jobs_from_this_folder_are_let_be(squeue, tmp_path: Path, comment: str):
+    squeue(f"11|PENDING||None|{tmp_path / 'here'}|{comment}")
+    assert jobs_here() == []
+
+
+def test_the_job_that_this_runs_in_is_not_among_them(squeue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "11")
+    squeue(*(f"{number}|RUNNING|n|None|{tmp_path / 'here'}|rule_train" for number in (11, 12)))
+    assert [job.id for job in jobs_here()] == ["12"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "hopeless"),
+    [
+        ("PENDING", "Resources", False),
+        ("PENDING", "Priority", False),
+        ("PENDING", "BeginTime", False),
+        ("PENDING", "PartitionTimeLimit", True),
+        ("PENDING", "JobHeldUser", True),
+        ("PENDING", "QOSMaxWallDurationPerJobLimit", True),
+        ("RUNNING", "None", False),
+    ],
+)
+def test_a_job_that_cannot_start_is_told_from_one_that_waits(
+    squeue, tmp_path: Path, state: str, reason: str, hopeless: bool
+):
+    squeue(f"11|{state}||{reason}|{tmp_path / 'here'}|rule_train_wildcards_x")
+    assert jobs_here()[0].hopeless is hopeless

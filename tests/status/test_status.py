@@ -345,7 +345,7 @@ def on_cluster(run: Run, *, state: str, job: str = "12", holder: str | None = No
     if holder is not None:
         mine = Holder(host="elsewhere", boot="", pid=1, job=holder, restart=0, nonce="n", beat=3, at=0.0)
         (folder / "lease.json").write_bytes(mine.record())
-    queue = [Job(job, state, "elsewhere", "1:00:00", f"rule_train_together_wildcards_laptop_{run.id}+0000000000_0")]
+    queue = [Job(job, state, "elsewhere", "Priority", f"rule_train_together_wildcards_laptop_{run.id}+0000000000_0")]
     return standing(run, Kept(), building=False, queue=queue)
 
 
@@ -363,7 +363,7 @@ def test_a_job_at_work_is_told_with_its_node(here: list[Run]):
 
 def test_a_job_that_waits_is_told_by_its_number(here: list[Run]):
     found = on_cluster(here[0], state="PENDING")
-    assert (found.state, found.job, found.said) == ("queued", "12", "job 12 waits in the queue")
+    assert (found.state, found.job, found.said) == ("queued", "12", "job 12 waits in the queue (Priority)")
 
 
 def test_a_job_that_has_others_to_train_first_is_no_training_yet(here: list[Run]):
@@ -374,3 +374,12 @@ def test_a_job_that_has_others_to_train_first_is_no_training_yet(here: list[Run]
 def test_the_lease_of_a_job_that_is_no_more_is_no_training(here: list[Run]):
     assert on_cluster(here[0], state="RUNNING", holder="11").state == "queued"
     assert on_cluster(here[1], state="PENDING", holder="12").state == "queued"
+
+
+def test_a_lease_whose_job_the_queue_does_not_have_is_no_training_however_fresh(here: list[Run]):
+    folder = layout.CHECKPOINTS / here[0].name
+    folder.mkdir(parents=True)
+    mine = Holder(host="elsewhere", boot="", pid=1, job="12", restart=0, nonce="n").renewed()
+    (folder / "lease.json").write_bytes(mine.record())
+    assert standing(here[0], Kept(), building=False, queue=[]).state == "absent"
+    assert standing(here[0], Kept(), building=False, queue=None).state == "running"

@@ -72,7 +72,9 @@ def edited(folder: Path, **changes: Any) -> Path:
         ({"size": {"below": 1e9}}, "sizes: `below` must grow from entry to entry, and be .inf in the last"),
         ({"size": {"below": math.nan}}, "sizes.0.below: "),
         ({"sizes": []}, "sizes: "),
-        ({"data_partition": ""}, "data_partition: "),
+        ({"data": {"partition": "", "memory_mb": 1, "minutes": 1}}, "data.partition: "),
+        ({"data": None}, "data: "),
+        ({"max_minutes": 0}, "max_minutes: "),
         ({"overhead_mb": -1}, "overhead_mb: "),
     ],
 )

@@ -33,7 +33,8 @@ def wildcards(**named: str) -> Wildcards:
 def table(*, below: float = 100_000.0, **first: Any) -> Execution:
     """A table of two entries: the small models, below so many weights, and the others."""
     sizes = [{"below": below, **SMALL, **first}, {"below": float("inf"), **LARGE}]
-    return Execution.model_validate({"data_partition": None, "overhead_mb": 400, "sizes": sizes})
+    data = {"partition": None, "memory_mb": 1, "minutes": 1}
+    return Execution.model_validate({"data": data, "overhead_mb": 400, "max_minutes": 35, "sizes": sizes})
 
 
 @pytest.fixture
@@ -119,6 +120,17 @@ def test_more_is_asked_for_after_a_failure(targets: Targets):
     assert [jobs.memory_mb(one, attempt) for attempt in (1, 2, 3)] == [900, 1400, 1900]
     assert [jobs.minutes(one, attempt) for attempt in (1, 2)] == [10, 20]
     assert (jobs.memory_mb(two, 1), jobs.minutes(two, 1), jobs.cpus(two)) == (900, 20, 1)
+    assert jobs.minutes(two, 2) == 35
+    finish(runs[0])
+    assert jobs.minutes(two, 1) == 10
+
+
+def test_a_job_without_a_gpu_trains_without_one_whatever_the_table_says_by_then(targets: Targets):
+    job = wildcards(scale="smoke", name=targets.project.runs[0].name)
+    how = Jobs(targets, table(below=1.0), Options()).options_in(SimpleNamespace(remote_exec=True))
+    assert "--device cuda " in how(job, SimpleNamespace(gpu=1, runtime=10))
+    assert "--device cpu " in how(job, SimpleNamespace(gpu=0, runtime=10))
+    assert how(job, SimpleNamespace(gpu=0, runtime=10)).split("--minutes ")[1].split()[0] == "10"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from snakemake.cli import parse_args
 
-from nervelab.build.profiles import profile_options
+from nervelab.build.profiles import read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cluster.md"
@@ -71,7 +71,7 @@ def by_make(profile: str, _: pytest.MonkeyPatch) -> dict[str, str]:
     """`make PROFILE=...`."""
     said = subprocess.check_output(["make", "-n", f"PROFILE={profile}"], encoding="utf-8")
     named = re.search(r'nervelab\.cli build.*? --profile "(\S+)"', said)
-    return settings(*profile_options(named.group(1)))
+    return settings(*read_profile(named.group(1)).options)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -20,10 +20,11 @@ rule corpus:
         "logs/corpus/{id}.log",
     benchmark:
         "logs/corpus/{id}.tsv"
-    localrule: jobs.execution.data_partition is None
+    localrule: jobs.execution.data.partition is None
     resources:
-        runtime=240,
-        slurm_partition=jobs.execution.data_partition or "",
+        runtime=jobs.execution.data.minutes,
+        mem_mb=jobs.execution.data.memory_mb,
+        slurm_partition=jobs.execution.data.partition or "",
     params:
         options=targets.options,
     shell:
@@ -39,10 +40,11 @@ rule tokenise:
         "logs/tokens/{id}.log",
     benchmark:
         "logs/tokens/{id}.tsv"
-    localrule: jobs.execution.data_partition is None
+    localrule: jobs.execution.data.partition is None
     resources:
-        runtime=240,
-        slurm_partition=jobs.execution.data_partition or "",
+        runtime=jobs.execution.data.minutes,
+        mem_mb=jobs.execution.data.memory_mb,
+        slurm_partition=jobs.execution.data.partition or "",
     params:
         options=targets.options,
     shell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -17,19 +18,33 @@ CONFIG = "config.yaml"
 _EXTRAS = ("slurm", "cluster-generic")
 
 
-def profile_options(named: str | None) -> list[str]:
-    """The options by which Snakemake uses a profile: the name of a folder in workflow/profiles, or a path.
+LOCAL = ("local", "dryrun", "touch")
 
-    Without one the variable of Snakemake's own, which it reads itself, is asked only whether it can be used.
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile as a build uses it: Snakemake's options for it, and the executor that it names."""
+
+    options: tuple[str, ...] = ()
+    executor: str = "local"
+
+    @property
+    def submits(self) -> bool:
+        """Whether its jobs are run by a cluster, and not below Snakemake."""
+        return self.executor not in LOCAL
+
+
+def read_profile(named: str | None) -> Profile:
+    """The profile of this name, of a folder in workflow/profiles or a path.
+
+    Without a name that of Snakemake's own variable, which it reads itself, if there is one.
 
     Raises:
         NervelabError: there is no such profile, or the plugin that it submits jobs by is not installed.
     """
     if named is None:
         ambient = Path(os.environ.get(VARIABLE, ""))
-        if (ambient / CONFIG).is_file():
-            _refuse_without_plugin(ambient)
-        return []
+        return Profile(executor=_executor(ambient)) if (ambient / CONFIG).is_file() else Profile()
     # By a name alone the workflow's own is meant, also where a folder of this name lies here.
     places = (Path(named),) if os.sep in named else (PROFILES / named, Path(named))
     folder = next((each for each in places if (each / CONFIG).is_file()), None)
@@ -39,19 +54,19 @@ def profile_options(named: str | None) -> list[str]:
             f"there is no profile {named!r}: name one of {known}, which lie in {PROFILES}, "
             f"or the path of a folder that holds a {CONFIG}."
         )
-    _refuse_without_plugin(folder)
-    return ["--profile", f".{os.sep}{folder}" if len(folder.parts) == 1 else str(folder)]
+    return Profile(("--profile", f".{os.sep}{folder}" if len(folder.parts) == 1 else str(folder)), _executor(folder))
 
 
-def _refuse_without_plugin(folder: Path) -> None:
+def _executor(folder: Path) -> str:
+    """The executor that a profile names, whose plugin is there."""
     try:
         settings = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise NervelabError(f"{folder / CONFIG} is not YAML: mend it, or name another profile.") from error
     executor = str(settings.get("executor", "local")) if isinstance(settings, dict) else "local"
     plugin = f"snakemake-executor-plugin-{executor}"
-    if executor in ("local", "dryrun", "touch") or importlib.util.find_spec(plugin.replace("-", "_")):
-        return
+    if executor in LOCAL or importlib.util.find_spec(plugin.replace("-", "_")):
+        return executor
     how = f"pip install -e '.[{executor}]'" if executor in _EXTRAS else f"pip install {plugin}"
     also = f", or run make PROFILE={folder}" if executor in _EXTRAS else ""
     raise NervelabError(f"the profile {folder} submits jobs by {plugin}, which is not installed: {how}{also}.")

@@ -15,8 +15,8 @@ def reason(said: str) -> str:
     """The one sentence of the job that failed, or the end of its traceback, from what Snakemake printed of its log."""
     lines = [line.strip() for line in said.splitlines()]
     on_cluster = [line.removeprefix(_ENDING) for line in lines if line.startswith(_ENDING)]
-    if on_cluster:  # the last: what was said before it of another job may have been mended by another attempt
-        return on_cluster[-1].partition(_HINT)[0]
+    if on_cluster:
+        return on_cluster[0].partition(_HINT)[0]
     for mark in ("error: ", "stopped by "):
         own = [line.removeprefix("error: ") for line in lines if line.startswith(mark)]
         if own:

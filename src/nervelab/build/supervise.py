@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ from nervelab import layout, leases
 from nervelab.build.locks import held
 from nervelab.build.progress import View
 from nervelab.cluster.queue import Job, cancel, jobs_here, listed
+from nervelab.errors import NervelabError
 
 STUCK = -1
 """The exit status of a Snakemake that waited for jobs of which the queue knows nothing, and was ended."""
@@ -29,40 +30,54 @@ _SECONDS_TO_SAVE = 120.0
 
 
 def supervise(
-    command: list[str], log: IO[str], environment: dict[str, str], lock: int, view: View, say: Callable[[str], None]
+    command: list[str],
+    log: IO[str],
+    environment: dict[str, str],
+    lock: int,
+    view: View,
+    say: Callable[[str], None],
+    *,
+    submits: bool,
 ) -> int:
     """Run Snakemake and return its exit status, or `STUCK`, or 128 and the number of the signal that ended it.
 
     SIGTERM and SIGINT go to Snakemake and to the trainings under it: it would wait for their end, they save and stop.
-    Jobs on a cluster, which no signal reaches, are asked to save by a file, and cancelled once they have; a second
-    signal cancels at once.
+    Where it `submits` jobs to a cluster, which no signal reaches, these are asked to save by a file, and cancelled once
+    they have; a second signal cancels at once.
     """
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in numbers}
     process = subprocess.Popen(
         command, stdout=log, stderr=subprocess.STDOUT, env=environment, pass_fds=[lock], start_new_session=True
     )
-    snakemake, watchdog = psutil.Process(process.pid), Watchdog(Path(log.name))
+    snakemake, watchdog = psutil.Process(process.pid), Watchdog(Path(log.name), say)
     handed_on: set[int] = set()
     viewed = -math.inf
-    while process.poll() is None:
-        if time.monotonic() - viewed >= _SECONDS_BETWEEN_VIEWS:
-            view.update()
-            viewed = time.monotonic()
-        if asked and not handed_on and (watchdog.expecting or _held_elsewhere(snakemake)):
-            _stop_jobs(snakemake, asked, say)
-            handed_on.add(process.pid)
-        elif asked:
-            _hand_on(asked[-1], process.pid, handed_on)
-        elif watchdog.stuck(snakemake):
-            say("Snakemake waits for jobs that the queue does not have: starting it again")
-            process.kill()
-            process.wait()
-            return STUCK
-        time.sleep(0.25)
-    if asked:
-        cancel(jobs_here() or ())  # what was being submitted just then
+    try:
+        while process.poll() is None:
+            if time.monotonic() - viewed >= _SECONDS_BETWEEN_VIEWS:
+                view.update()
+                viewed = time.monotonic()
+            if asked and submits:
+                _stop_jobs(snakemake, asked, say)
+                try:
+                    process.wait(_SECONDS_TO_SAVE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                cancel(jobs_here() or ())  # what was being submitted just then
+            elif asked:
+                _hand_on(asked[-1], process.pid, handed_on)
+            elif submits and watchdog.stuck(snakemake):
+                say("Snakemake waits for jobs that the queue does not have: starting it again")
+                process.kill()
+                process.wait()
+                return STUCK
+            time.sleep(0.25)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     view.update()
     return 128 + asked[-1] if asked and process.returncode else process.returncode
 
@@ -73,12 +88,14 @@ class Watchdog:
     def __init__(
         self,
         log: Path,
+        say: Callable[[str], None],
         *,
         queue: Callable[[], list[Job] | None] = jobs_here,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.log, self.queue, self.clock = log, queue, clock
-        self.expecting = False
+        self.log, self.say, self.queue, self.clock = log, say, queue, clock
+        self._expecting = False
+        self._said: set[str] = set()  # the ids of jobs that were said not to start
         self._asked = -math.inf
         self._quiet: tuple[float, int] | None = None  # since when nothing happened, and how long the log was then
 
@@ -89,57 +106,79 @@ class Watchdog:
             return False
         self._asked = now
         jobs = self.queue()
-        self.expecting = self.expecting or bool(jobs)
+        self._expecting = self._expecting or bool(jobs)
+        self._name_hopeless(jobs or ())
         said = self.log.stat().st_size
         busy = jobs is None or bool(jobs) or _has_children(snakemake)
-        if not self.expecting or busy or self._quiet is None or self._quiet[1] != said:
+        if not self._expecting or busy or self._quiet is None or self._quiet[1] != said:
             self._quiet = None if busy else (now, said)
             return False
         return now - self._quiet[0] >= _PATIENCE
+
+    def _name_hopeless(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            if job.hopeless and job.id not in self._said:
+                self._said.add(job.id)
+                self.say(
+                    f"job {job.id} waits and cannot start ({job.reason}): {layout.EXECUTION} and the profile say what "
+                    "it asks for; scancel it after an edit, and it is submitted again"
+                )
 
 
 def await_left_jobs(say: Callable[[str], None], *, seconds: float = 5.0) -> None:
     """Wait until no job of an earlier build of this folder runs on the cluster; those that only wait are cancelled.
 
-    Whoever submitted them is gone, so nobody else would look after them.
+    Whoever submitted them is gone, so nobody else would look after them. Of a job that does not come to its end, as its
+    node is gone perhaps, the leases of its runs say whether it lives.
+
+    Raises:
+        NervelabError: a person stopped the waiting.
     """
-    said = False
-    while jobs := jobs_here():
-        cancel(job for job in jobs if job.waits)
-        running = [job for job in jobs if not job.waits]
-        if running and not said:
-            say(f"{listed(running)} of a build that was killed still run: waiting for their end (scancel ends them)")
-            said = True
-        time.sleep(seconds if running else 0.5)
+    said, ending = False, 0.0
+    try:
+        while jobs := jobs_here():
+            cancel(job for job in jobs if job.waits)
+            running = [job for job in jobs if not job.waits]
+            if running and not said:
+                say(
+                    f"{listed(running)} of a build that was killed still run: waiting for their end (scancel ends them)"
+                )
+                said = True
+            ending = ending + seconds if all(job.state == "COMPLETING" for job in jobs) else 0.0
+            if ending > _PATIENCE:
+                say(f"{listed(jobs)} do not come to their end: going on without waiting for them")
+                return
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        raise NervelabError("stopped while it waited for jobs of a build that was killed; they go on.") from None
 
 
 def _stop_jobs(snakemake: psutil.Process, asked: list[int], say: Callable[[str], None]) -> None:
     """Let the jobs on the cluster save, then have Snakemake, which stands still meanwhile, cancel them."""
-    snakemake.suspend()
-    jobs = jobs_here() or ()
-    cancel(job for job in jobs if job.waits)
-    folders = [folder for folder, _ in _at_work() if leases.ask_to_stop(folder)]
-    if folders:
-        say(f"asking {len(folders)} training{'s' if len(folders) > 1 else ''} to save, then cancelling what is queued")
-    end = time.monotonic() + _SECONDS_TO_SAVE
-    while len(asked) == 1 and time.monotonic() < end and any(map(leases.holder, folders)):
-        time.sleep(0.5)
-    snakemake.send_signal(signal.SIGINT)  # at which it cancels what it knows of; at SIGTERM it would wait
-    snakemake.resume()
+    with suppress(psutil.NoSuchProcess):
+        snakemake.suspend()
+        jobs = jobs_here()
+        cancel(job for job in jobs or () if job.waits)
+        folders = [folder for folder in _at_work(jobs) if leases.ask_to_stop(folder)]
+        if folders:
+            say(f"asking {len(folders)} training{'s' if len(folders) > 1 else ''} to save; once more cancels at once")
+        end = time.monotonic() + _SECONDS_TO_SAVE
+        while len(asked) == 1 and time.monotonic() < end and any(map(leases.holder, folders)):
+            time.sleep(0.5)
+        snakemake.send_signal(signal.SIGINT)  # at which it cancels what it knows of; at SIGTERM it would wait
+        snakemake.resume()
 
 
-def _held_elsewhere(snakemake: psutil.Process) -> bool:
-    """Whether a training that is no process below Snakemake holds a lease, as one that any other command submitted."""
-    below = {process.pid for process in snakemake.children(recursive=True)}
-    return any(holder.host != socket.gethostname() or holder.pid not in below for _, holder in _at_work())
-
-
-def _at_work() -> Iterator[tuple[Path, leases.Holder]]:
-    """The checkpoint folders whose lease is held, by whom; one that was killed on this machine holds none any more."""
+def _at_work(jobs: list[Job] | None) -> Iterator[Path]:
+    """The checkpoint folders whose lease somebody holds who lives, as far as can be told from the queue's `jobs`."""
+    ids = None if jobs is None else {job.id for job in jobs}
     for folder in sorted(layout.CHECKPOINTS.glob("*")):
         holder = leases.holder(folder)
-        if holder is not None and (holder.host != socket.gethostname() or held(folder / "lock")):
-            yield folder, holder
+        if holder is None:
+            continue
+        killed = holder.host == socket.gethostname() and not held(folder / "lock")
+        if not killed and (holder.job is None or ids is None or holder.job in ids):
+            yield folder
 
 
 def _has_children(process: psutil.Process) -> bool:

@@ -11,12 +11,14 @@ from rich.console import Console
 from nervelab.build.asked import handed_on
 from nervelab.build.locks import clear_dvc_lock, clear_snakemake_locks, sole_build
 from nervelab.build.places import refuse_unusable_places
-from nervelab.build.profiles import profile_options
+from nervelab.build.profiles import read_profile
 from nervelab.build.progress import View
 from nervelab.build.reasons import LOG, reason
 from nervelab.build.supervise import STUCK, await_left_jobs, supervise
 from nervelab.errors import NervelabError
 from nervelab.study.targets import Targets
+
+_STARTS = 3  # of Snakemake, where the queue loses the jobs that it waits for
 
 
 def build(target: str, scale: str | None, only: str | None, console: Console, *, profile: str | None = None) -> None:
@@ -26,21 +28,27 @@ def build(target: str, scale: str | None, only: str | None, console: Console, *,
         NervelabError: bad input, or a job failed; the sentence is the job's own where it said one.
     """
     refuse_unusable_places()
-    by_profile = profile_options(profile)
+    used = read_profile(profile)
     targets = Targets.of(scale, only)
     with sole_build(console.print) as lock:
-        command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor", *by_profile]
+        command = [sys.executable, "-P", "-m", "snakemake", target, "--show-failed-logs", "--nocolor", *used.options]
         LOG.parent.mkdir(exist_ok=True)
         with (
             LOG.open("w", encoding="utf-8") as log,
             View(console, targets, data_alone=target in ("data", "tokens")) as view,
         ):
             command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
-            status = STUCK
-            while status == STUCK:
+            environment = {**os.environ, **handed_on(scale, only)}
+            for _ in range(_STARTS):
                 _clear_what_a_killed_build_left(console)
-                status = supervise(command, log, {**os.environ, **handed_on(scale, only)}, lock, view, console.print)
+                status = supervise(command, log, environment, lock, view, console.print, submits=used.submits)
+                if status != STUCK:
+                    break
         said = LOG.read_text(encoding="utf-8", errors="replace")
+    if status == STUCK:
+        raise NervelabError(
+            f"the queue lost the jobs of this build {_STARTS} times: see what {LOG} says of them, and try again."
+        )
     if status > 128:
         raise NervelabError(
             f"stopped by {signal.Signals(status - 128).name}; the same command goes on from the checkpoints."

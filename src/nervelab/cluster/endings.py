@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nervelab import layout, runfiles
-from nervelab.told import failure, stop, told
+from nervelab.told import failure, refusal, stop, told
 
 # What Slurm writes into a job's log, and the state that it means.
 _MARKS = (
@@ -33,6 +33,7 @@ class Ending:
         state: Slurm's word for it; FAILED where there is no other.
         own: what the training itself said of its failure, if it did.
         stopped: what a training said that saved and stopped, if one did.
+        refused: whether each of its runs ended with a sentence that another attempt would end with, too.
         asked: the memory (MB) and the minutes that it was given.
     """
 
@@ -41,12 +42,13 @@ class Ending:
     state: str
     own: str | None
     stopped: str | None
+    refused: bool
     asked: tuple[int, int]
 
     @property
-    def no_fault(self) -> bool:
-        """Whether the training was only stopped, so that it is to go on if it moved."""
-        return self.own is None and (self.state in _NO_FAULT or self.stopped is not None)
+    def only_stopped(self) -> bool:
+        """Whether a training of it was only stopped, so that it is to go on if it moved."""
+        return self.state in _NO_FAULT or self.stopped is not None
 
     def sentence(self) -> str:
         """What happened, to which run, and which number in which file to raise, if that helps."""
@@ -62,14 +64,19 @@ class Ending:
             return f"{who}: {self.own.removesuffix('.')} ({job})."
         if self.state in ("TIMEOUT", "DEADLINE") or (self.stopped and "time limit" in self.stopped):
             return (
-                f"{who}: {job} met its time limit of {minutes} minutes: raise minutes of the size of its model "
-                f"in {_TABLE}."
+                f"{who}: {job} met its time limit of {minutes} minutes{self._sum}: raise minutes of the size of its "
+                f"model in {_TABLE}."
             )
         words = {"PREEMPTED": "was preempted", "NODE_FAIL": "lost its node", "CANCELLED": "was cancelled"}
+        words["GONE"] = "is not known to the queue any more"
         if self.state in words or self.stopped:
             how = words.get(self.state, self.stopped and self.stopped.partition(";")[0])
             return f"{who}: {job} {how}: the same command goes on from the checkpoint."
         return f"{who}: {job} ended as {self.state}, and the training said nothing: its log may say more."
+
+    @property
+    def _sum(self) -> str:
+        return ", the sum over its runs," if len(self.runs) > 1 else ""
 
 
 def ending(runs: Sequence[str], *, job: str | None, state: str, log: Path | None, asked: tuple[int, int]) -> Ending:
@@ -82,7 +89,8 @@ def ending(runs: Sequence[str], *, job: str | None, state: str, log: Path | None
     said = {name: failure(log) for name, log in logs.items()}
     names = sorted(logs, key=lambda name: said[name] is None)  # who said why it failed comes first
     stopped = next(filter(None, map(stop, logs.values())), None)
-    return Ending(names, job, state, said[names[0]] if names else None, stopped, asked)
+    refused = state == "FAILED" and bool(logs) and all(map(refusal, logs.values()))
+    return Ending(names, job, state, said[names[0]] if names else None, stopped, refused, asked)
 
 
 def saved_steps(runs: Sequence[str], steps: dict[str, int]) -> int:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nervelab import layout
 from nervelab.cluster.endings import Ending, ending, saved_steps
 from nervelab.study.jobs import Jobs
 
@@ -72,6 +73,13 @@ def patient(executor: type, jobs: Jobs, ends: Ends) -> type:
     class Patient(executor):
         """Reports the end of a job as one sentence."""
 
+        def run_job(self, job: Any) -> None:
+            """Submit it; what its runs said in an earlier job is no reason why this one ended."""
+            if _trains(job):
+                for run in _runs(job, jobs):
+                    Path("logs", f"{run}.log").unlink(missing_ok=True)
+            super().run_job(job)
+
         def report_job_submission(self, job_info: Any, *args: Any, **kwargs: Any) -> None:
             """Note how far its runs are."""
             if _trains(job_info.job):
@@ -81,25 +89,46 @@ def patient(executor: type, jobs: Jobs, ends: Ends) -> type:
         def report_job_error(self, job_info: Any, msg: str | None = None, **kwargs: Any) -> None:
             """Say why it ended; take nothing from its retries if it was stopped after it moved on."""
             job = job_info.job
-            if not _trains(job) or job_info.external_jobid is None:  # not submitted: the message says why
+            if not _trains(job):
                 super().report_job_error(job_info, msg, **kwargs)
-                return
-            found = _ending(job_info, msg, jobs, ends)
-            if not found.runs and job.rule.name == "train":  # it was told to end when all was there
+            elif job_info.external_jobid is None:
+                super().report_job_error(job_info, _told(job, _not_submitted(job, jobs, msg)), **kwargs)
+            else:
+                self._report_ended(job_info, _ending(job_info, msg, jobs, ends), **kwargs)
+
+        def _report_ended(self, job_info: Any, found: Ending, **kwargs: Any) -> None:
+            job, whole = job_info.job, not found.runs
+            if whole and job.rule.name == "train":  # it was told to end when all was there
                 self.report_job_success(job_info)
                 return
-            before = self._at_submission().get(job, 0)
-            if found.no_fault and _saved(job, jobs) > before:
+            moved_on = _saved(job, jobs) > self._at_submission().get(job, 0)
+            if whole or (found.only_stopped and moved_on):
                 self.logger.info(f"{found.sentence().partition(': raise')[0]}. It moved on, and goes on in a new job.")
                 job.attempt -= 1  # which the restart counts again
                 self.workflow.scheduler.error_callback(job)
                 return
-            super().report_job_error(job_info, f"error: {found.sentence()}", **kwargs)
+            if found.refused:
+                job.attempt = job.restart_times + 1  # the last: another would be refused as well
+            super().report_job_error(job_info, _told(job, found.sentence()), **kwargs)
 
         def _at_submission(self) -> dict[Any, int]:
             return self.__dict__.setdefault("_steps_at_submission", {})
 
     return Patient
+
+
+def _told(job: Any, sentence: str) -> str:
+    """A sentence as Snakemake prints it: that of the last attempt is the error of the build."""
+    return sentence if job.restart_times > job.attempt - 1 else f"error: {sentence}"
+
+
+def _not_submitted(job: Any, jobs: Jobs, msg: str | None) -> str:
+    said = re.search(r"error message was '(.*?)'", msg or "", flags=re.DOTALL)
+    why = " ".join((said.group(1) if said else msg or "no reason was given").split())
+    return (
+        f"{jobs.names(job.wildcards)[0]}: its job was not taken by the cluster ({why}): mend account, partition or "
+        f"limits in the profile, or {layout.EXECUTION}."
+    )
 
 
 def _trains(job: Any) -> bool:

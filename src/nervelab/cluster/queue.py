@@ -1,63 +1,62 @@
-"""The jobs of this folder in Slurm's queue, whoever submitted them."""
+"""The jobs of this project in Slurm's queue, whichever build submitted them."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# States of a job that is still to run, runs, or is about to end.
-WAITING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-AT_WORK = ("CONFIGURING", "RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED")
-_FIELDS = "%i|%T|%N|%L|%Z|%k"  # id, state, nodes, time left, working folder, comment
-_PATIENCE = 60.0  # seconds until a queue that does not answer counts as none
+from nervelab import slurm
+
+_FIELDS = "%i|%T|%N|%r|%Z|%k"  # id, state, nodes, why it waits, working folder, comment
+# By its comment a job of Snakemake's is told from others that were submitted from the same folder.
+_OURS = re.compile(r"rule_(train|train_together|corpus|tokenise)(_wildcards_|$)")
+# Why a job waits that nothing but an edit, or whoever runs the cluster, will let start.
+_HOPELESS = re.compile(
+    r"PartitionTimeLimit|PartitionNodeLimit|JobHeld|BadConstraints|MaxWall|InvalidAccount|InvalidQOS"
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the queue shows it; `left` is what its time limit leaves, as Slurm writes it."""
+    """A job as the queue shows it; `reason` is why it waits, in Slurm's words."""
 
     id: str
     state: str
     node: str
-    left: str
+    reason: str
     comment: str
 
     @property
     def waits(self) -> bool:
         """Whether it has not started yet, or is to start again."""
-        return self.state in WAITING
+        return self.state in slurm.WAITING
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it waits for what time alone does not bring."""
+        return self.waits and bool(_HOPELESS.search(self.reason))
 
     def trains(self, run_id: str) -> bool:
         """Whether the run with this id is among those that it was submitted for."""
         return run_id in self.comment
 
 
-def jobs_here(folder: Path | None = None, *, ended: bool = False) -> list[Job] | None:
-    """The jobs that were submitted from a folder, by default this one; None where no queue answers.
+def jobs_here(folder: Path | None = None) -> list[Job] | None:
+    """The jobs that Snakemake submitted from a folder, by default this one, and that have not ended.
 
-    Args:
-        folder: the folder.
-        ended: also those that have ended, for as long as Slurm remembers them.
+    None where no queue answers. The job that this process itself belongs to is not among them.
     """
-    if shutil.which("squeue") is None:
+    answer = slurm.squeue(f"--user={os.getuid()}", f"--format={_FIELDS}")
+    if answer is None or answer.returncode != 0:
         return None
-    command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_FIELDS}"]
-    # What a person has set for their own view of the queue could hide a job that lives.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", env=kept, check=True, timeout=_PATIENCE
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    here = (folder or Path.cwd()).resolve()
+    here, own = (folder or Path.cwd()).resolve(), os.environ.get(slurm.JOB)
     rows = [line.split("|", 5) for line in answer.stdout.splitlines()]
     found = [Job(*row[:4], row[5]) for row in rows if len(row) == 6 and Path(row[4]).resolve() == here]
-    return [job for job in found if ended or job.state in (*WAITING, *AT_WORK)]
+    return [job for job in found if job.state not in slurm.ENDED and job.id != own and _OURS.match(job.comment)]
 
 
 def cancel(jobs: Iterable[Job]) -> None:

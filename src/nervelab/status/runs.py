@@ -92,19 +92,19 @@ def stale(runs: Iterable[Run]) -> int:
     return sum(bool(kept.like(run)) for run in waiting)
 
 
-def standings(project: Project, *, building: bool, queue: Sequence[Job] = ()) -> list[Standing]:
+def standings(project: Project, *, building: bool, queue: Sequence[Job] | None = None) -> list[Standing]:
     """How every wanted run stands, in the order of params.yaml.
 
     Args:
         project: what is wanted.
         building: whether a build is running here.
-        queue: the jobs of this folder on a cluster.
+        queue: the jobs of this folder on a cluster; None where no queue answers.
     """
     kept = Kept.of(project.scale, {run.folder for run in project.runs})
     return [standing(run, kept, building=building, queue=queue) for run in project.runs]
 
 
-def standing(run: Run, kept: Kept, *, building: bool, queue: Sequence[Job] = ()) -> Standing:
+def standing(run: Run, kept: Kept, *, building: bool, queue: Sequence[Job] | None = None) -> Standing:
     """How a run stands.
 
     finished, stuck, diverged: it is there, and ended so. damaged: it is there, but a file is not as long as it was.
@@ -119,14 +119,18 @@ def standing(run: Run, kept: Kept, *, building: bool, queue: Sequence[Job] = ())
         return _ended(run)
     progress = told(run.name)
     at_work = {"step": progress.step, "seconds_left": progress.seconds_left}
-    job = next((job for job in queue if job.trains(run.id)), None)
+    job = next((job for job in queue or () if job.trains(run.id)), None)
     holder = leases.holder(layout.CHECKPOINTS / run.name)
-    if holder is not None and _lives(holder, job):
+    if holder is not None and _lives(holder, job, queue):
         return Standing(run, "running", **at_work, job=holder.job, node=holder.host)
     if held(layout.CHECKPOINTS / run.name / "lock"):
         return Standing(run, "running", **at_work)
     if job is not None:
-        how = f"job {job.id} waits in the queue" if job.waits else f"job {job.id} has others to train first, or starts"
+        how = (
+            f"job {job.id} waits in the queue ({job.reason})"
+            if job.waits
+            else f"job {job.id} has others to train first, or starts"
+        )
         return Standing(run, "queued", how, step=progress.step or None, job=job.id)
     resumes = (layout.CHECKPOINTS / run.name / "state.pt").exists()
     goes_on = "the next training goes on from its checkpoint" if resumes else "the next training starts again"
@@ -146,12 +150,12 @@ def standing(run: Run, kept: Kept, *, building: bool, queue: Sequence[Job] = ())
     return Standing(run, "stale" if older else "absent", said, kept=names)
 
 
-def _lives(holder: leases.Holder, job: Job | None) -> bool:
+def _lives(holder: leases.Holder, job: Job | None, queue: Sequence[Job] | None) -> bool:
     """Whether a holder on another machine is at work: its job is, or, where no queue tells, its lease is fresh."""
     if holder.host == socket.gethostname() and holder.job is None:
         return False  # its lock says it
-    if job is not None:
-        return holder.job == job.id and not job.waits
+    if holder.job is not None and queue is not None:
+        return job is not None and holder.job == job.id and not job.waits
     return time.time() - holder.at < leases.MISSED_BEATS * leases.BEAT_SECONDS
 
 

@@ -50,7 +50,7 @@ class Status:
         """
         targets = Targets(load_project(scale=scale, only=only), named=scale is not None, only=only)
         building = held(LOCK)
-        runs = standings(targets.project, building=building, queue=jobs_here() or ())
+        runs = standings(targets.project, building=building, queue=jobs_here())
         made = [*data(targets.project), *stages(targets, runs)]
         paths = unwanted()
         return cls(targets, building, runs, made, (len(paths), size(paths)))

@@ -34,11 +34,20 @@ class Size(Record):
     together: Annotated[int, Field(ge=1, le=16)]  # their ids stand in the name of one file
 
 
+class Data(Record):
+    """Where data are made, None for where Snakemake runs, and what a job that makes them asks for."""
+
+    partition: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
+    memory_mb: Positive
+    minutes: Positive
+
+
 class Execution(Record):
     """The whole of the file."""
 
-    data_partition: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
+    data: Data
     overhead_mb: Annotated[int, Field(ge=0)]
+    max_minutes: Positive
     sizes: Annotated[tuple[Size, ...], Strict(False), Field(min_length=1)]
 
     @field_validator("sizes")

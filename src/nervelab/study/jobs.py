@@ -59,8 +59,10 @@ class Jobs:
 
         def said(wildcards: Any, resources: Any) -> str:
             limit = f" --minutes {resources.runtime}" if workflow.remote_exec else ""
+            # What was asked for when the job was submitted counts, also where the table was edited since.
+            device = self.device_of(wildcards) if resources.gpu else CPU
             return (
-                f"--device {self.device_of(wildcards)} --accumulation {self.accumulation(wildcards)} "
+                f"--device {device} --accumulation {self.accumulation(wildcards)} "
                 f"--checkpoint-seconds {self.options.checkpoint_seconds} --gpus {resources.gpu}{limit}"
             )
 
@@ -127,8 +129,10 @@ class Jobs:
         return self.execution.overhead_mb + attempt * max(size.memory_mb for size in self._sizes(wildcards))
 
     def minutes(self, wildcards: Any, attempt: int) -> int:
-        """The time limit."""
-        return attempt * sum(size.minutes for size in self._sizes(wildcards))
+        """The time limit: of the trainings that are left, as far as the cluster allows."""
+        left = [name for name in self.names(wildcards) if not _is_whole(wildcards.scale, name)]
+        asked = sum(self.size(name).minutes for name in left or self.names(wildcards)[:1])
+        return min(attempt * asked, self.execution.max_minutes)
 
     def cpus(self, wildcards: Any) -> int:
         """Cores."""
@@ -173,6 +177,10 @@ class Jobs:
         for plan in sorted(layout.PLANS.glob(f"*-{id}.json")):
             return plan.stem
         raise _unknown(id)
+
+
+def _is_whole(scale: str, name: str) -> bool:
+    return (layout.run_folder(scale, name) / runfiles.RUN_JSON).exists()
 
 
 def _unknown(name: str) -> NervelabError:

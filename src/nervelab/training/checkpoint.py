@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from nervelab.errors import NervelabError
 from nervelab.files import write_json, write_with
-from nervelab.leases import LEASE, Lease, locked, take
+from nervelab.leases import LEASE, Lease, holder, locked, take
 from nervelab.training.preemption import StopRequest
 
 SAVING_SHARE = 1 / 50
@@ -130,7 +131,7 @@ def sole_owner(folder: Path, stop: StopRequest) -> Iterator[Lease]:
                 _heed(stop)
                 time.sleep(0.1)
             # The lock that was waited for may have been removed by its holder: then it locks nothing any more.
-            lease = take(folder, waiting=lambda: _heed(stop)) if _lies_at(file, lock) else None
+            lease = take(folder, waiting=_patience(folder, stop)) if _lies_at(file, lock) else None
             if lease is None:
                 continue
             try:
@@ -139,6 +140,21 @@ def sole_owner(folder: Path, stop: StopRequest) -> Iterator[Lease]:
                     return
             finally:
                 lease.release()
+
+
+def _patience(folder: Path, stop: StopRequest) -> Callable[[], None]:
+    """What is done while another holds the lease: its holder is named once, and a wish to stop is heeded."""
+    named: list[str] = []
+
+    def wait() -> None:
+        _heed(stop)
+        found = holder(folder)
+        if found is not None and found.nonce not in named:
+            named.append(found.nonce)
+            job = f", job {found.job}" if found.job else ""
+            sys.stderr.write(f"{folder.name} is being trained on {found.host}{job}: waiting for its end\n")
+
+    return wait
 
 
 def _lies_at(file: IO[bytes], path: Path) -> bool:

@@ -18,7 +18,7 @@ from project import Project
 from slurm.rig import Slurm
 
 # Steps of a run that takes ten seconds or more: long enough for what happens to it, with a checkpoint each second.
-LONG = 2500
+LONG = 1500
 SPY = Path(__file__).with_name("spy")
 PROFILE = Path("workflow/profiles/slurm")
 TABLE = Path("workflow/execution.yaml")

@@ -15,14 +15,13 @@ BUILD = "nervelab build activation --profile slurm"
 
 
 def test_each_attempt_has_more_memory(untrained: Lab, same: Callable[[Lab], None]):
-    """A training takes 0.7 to 0.8 GB, the Snakemakes of its job 0.3: the first attempt has less, the last more."""
-    untrained.executed(memory_mb=300)
+    """A job of such a training takes 600 to 700 MB: the first attempt has 550, the fourth 1000."""
+    untrained.executed(memory_mb=150)
     untrained.run(BUILD)
     same(untrained)
-    states = untrained.slurm.ask("sacct", "-n", "-P", "-o", "JobID,State,ReqMem,WorkDir").splitlines()
-    mine = [line.split("|") for line in states if str(untrained.folder) in line]
-    assert {state for _, state, *_ in mine} & {"OUT_OF_MEMORY", "FAILED"}
-    assert len({memory for *_, memory, _ in mine}) > 1
+    said = (untrained.folder / "logs" / "snakemake.log").read_text(encoding="utf-8")
+    assert "ran out of memory at 550 MB" in said
+    assert "mem_mb=700" in said
 
 
 def test_what_does_not_suffice_is_named_with_the_number_to_raise(untrained: Lab):

@@ -92,6 +92,7 @@ def test_two_trainings_run_side_by_side_and_never_share_a_gpu(template: Project,
     assert project.results() == template.results()
 
 
+@pytest.mark.slow
 def test_of_three_gpus_one_is_taken_by_another_process(template: Project, tmp_path: Path):
     project = box(template, tmp_path, "0,1,2", missing=2)
     held = subprocess.Popen(

@@ -23,9 +23,10 @@ test: environment-dev
 test-all: environment-dev
 	@$(RUN) -m pytest -n 2 --dist loadgroup -m 'not paper_scale and not slurm'
 
-# The study by a Slurm of one node, which the tests start, as root: at most a quarter of an hour on two cores.
+# The study by a Slurm of one node, which the tests start, as root, one for each of two processes: most of it is waiting.
+# At most a quarter of an hour on two cores.
 test-slurm: environment-dev
-	@$(RUN) -m pytest -m slurm tests/slurm
+	@$(RUN) -m pytest -n 2 --dist loadfile -m slurm tests/slurm
 
 # Two steps and two measurements of every model of the paper up to 350M parameters, on the CPU: half an hour, 12 GB.
 test-paper-scale: environment-dev

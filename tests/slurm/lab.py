@@ -71,6 +71,12 @@ class Lab(Project):
         first = [step.run for step in self.steps() if step.number == 0]
         return {run: first.count(run) for run in first}
 
+    def went_on(self, before: Step) -> None:
+        """Assert that a run that was at this step was gone on with by another process, not from its beginning."""
+        after = [step for step in self.steps(before.run) if step.process != before.process]
+        assert after
+        assert after[0].number > 0
+
     def ids(self) -> dict[str, str]:
         """The id of each finished run, by its name."""
         return {name: run["id"] for name, run in self.runs().items()}

@@ -11,7 +11,7 @@ import pytest
 
 from slurm.lab import Lab
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 BUILD = "nervelab build activation --profile slurm"
 # In a PID namespace of its own a build does not see the processes of its jobs, as on a head node.

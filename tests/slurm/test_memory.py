@@ -9,7 +9,7 @@ import pytest
 
 from slurm.lab import Lab
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 BUILD = "nervelab build activation --profile slurm"
 
@@ -26,11 +26,11 @@ def test_each_attempt_has_more_memory(untrained: Lab, same: Callable[[Lab], None
 
 def test_what_does_not_suffice_is_named_with_the_number_to_raise(untrained: Lab):
     untrained.executed(memory_mb=100)
-    untrained.edit("workflow/profiles/slurm/config.yaml", "retries: 3", "retries: 1")
+    untrained.edit("workflow/profiles/slurm/config.yaml", "retries: 3", "retries: 0")
     said = untrained.run(BUILD, fails=True)
     (sentence,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert re.fullmatch(
-        r"error: \S+-[0-9a-f]{10}: job \d+ ran out of memory at 600 MB: raise memory_mb of the size of its model in "
+        r"error: \S+-[0-9a-f]{10}: job \d+ ran out of memory at 500 MB: raise memory_mb of the size of its model in "
         r"workflow/execution.yaml\.",
         sentence,
     )

@@ -7,7 +7,7 @@ from project import Project
 
 from slurm.lab import Lab, Step
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 
 def spans(steps: list[Step]) -> dict[str, tuple[int, int]]:

@@ -126,7 +126,10 @@ def test_a_training_that_was_stopped_and_moved_on_costs_no_attempt(world: World,
     world.meanwhile = (saves(RUNS[0], 5),)
     found = world.ended(world.job(attempt=4), state)
     assert (found.errors, found.restarted, world.left.attempt) == ([], [world.left], 3)
-    assert "It moved on, and goes on in a new job." in found.notes[0]
+    (note,) = found.notes
+    assert note.startswith(f"{RUNS[0]}: job 43 ")
+    assert note.endswith(". It moved on, and goes on in a new job.")
+    assert ".." not in note
 
 
 @pytest.mark.parametrize("attempt", [1, 4])

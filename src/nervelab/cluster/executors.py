@@ -103,7 +103,8 @@ def patient(executor: type, jobs: Jobs, ends: Ends) -> type:
                 return
             moved_on = _saved(job, jobs) > self._at_submission().get(job, 0)
             if whole or (found.only_stopped and moved_on):
-                self.logger.info(f"{found.sentence().partition(': raise')[0]}. It moved on, and goes on in a new job.")
+                how = found.sentence().partition(": raise")[0].partition(": the same")[0]
+                self.logger.info(f"{how}. It moved on, and goes on in a new job.")
                 job.attempt -= 1  # which the restart counts again
                 self.workflow.scheduler.error_callback(job)
                 return

@@ -47,3 +47,17 @@ def test_a_job_that_is_requeued(untrained: Lab, same: Same):
     same(untrained)
     untrained.went_on(step)
     assert {each.job for each in untrained.steps(step.run)} == {step.job}
+
+
+def test_a_job_that_several_trainings_share_is_cancelled_in_its_second(untrained: Lab, same: Same):
+    untrained.executed(together=2)
+    build = untrained.begin(BUILD)
+    first = untrained.training(build)
+    untrained.until(lambda: {each.run for each in untrained.steps()} > {first.run}, build)
+    second = untrained.steps()[-1]
+    untrained.until(lambda: untrained.steps(second.run)[-1].number > 500, build)
+    untrained.slurm.run("scancel", second.job)
+    untrained.ends(build)
+    same(untrained)
+    assert {each.job for each in untrained.steps(first.run)} == {second.job}
+    untrained.went_on(second)

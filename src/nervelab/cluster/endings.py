@@ -81,7 +81,7 @@ class Ending:
 
 def ending(runs: Sequence[str], *, job: str | None, state: str, log: Path | None, asked: tuple[int, int]) -> Ending:
     """What became of a job, from its state, Slurm's `log` of it and the logs of its runs (`scale/name`)."""
-    left = [run for run in runs if not (layout.RUNS / run / runfiles.RUN_JSON).exists()]
+    left = [run for run in runs if not _is_there(run)]
     slurm = log.read_text(encoding="utf-8", errors="replace") if log is not None and log.exists() else ""
     if state == "FAILED":
         state = next((meant for mark, meant in _MARKS if re.search(mark, slurm)), state)
@@ -95,5 +95,8 @@ def ending(runs: Sequence[str], *, job: str | None, state: str, log: Path | None
 
 def saved_steps(runs: Sequence[str], steps: dict[str, int]) -> int:
     """How far some runs (`scale/name`) are, as their checkpoints have it; `steps` has those of a whole training."""
-    done = {run: (layout.RUNS / run / runfiles.RUN_JSON).exists() for run in runs}
-    return sum(steps[run] if done[run] else told(Path(run).name).saved for run in runs)
+    return sum(steps[run] if _is_there(run) else told(Path(run).name).saved for run in runs)
+
+
+def _is_there(run: str) -> bool:
+    return (layout.RUNS / run / runfiles.RUN_JSON).exists()

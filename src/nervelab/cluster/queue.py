@@ -45,15 +45,15 @@ class Job:
         return run_id in self.comment
 
 
-def jobs_here(folder: Path | None = None) -> list[Job] | None:
-    """The jobs that Snakemake submitted from a folder, by default this one, and that have not ended.
+def jobs_here() -> list[Job] | None:
+    """The jobs that Snakemake submitted from this folder, and that have not ended.
 
     None where no queue answers. The job that this process itself belongs to is not among them.
     """
     answer = slurm.squeue(f"--user={os.getuid()}", f"--format={_FIELDS}")
     if answer is None or answer.returncode != 0:
         return None
-    here, own = (folder or Path.cwd()).resolve(), os.environ.get(slurm.JOB)
+    here, own = Path.cwd().resolve(), os.environ.get(slurm.JOB)
     rows = [line.split("|", 5) for line in answer.stdout.splitlines()]
     found = [Job(*row[:4], row[5]) for row in rows if len(row) == 6 and Path(row[4]).resolve() == here]
     return [job for job in found if job.state not in slurm.ENDED and job.id != own and _OURS.match(job.comment)]

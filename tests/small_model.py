@@ -23,6 +23,7 @@ SMALL = DecoderModel(
     tied_embeddings=True,
     biases=("query-key", "value", "attention-output", "ffn"),
     init_std=0.02,
+    embedding_std=0.02,
     embedding_dropout=0.0,
 )
 VOCABULARY = 50

@@ -66,6 +66,7 @@ def test_a_block_of_squared_relu_and_rms_norms(
         positions=positions,
         biases=(),
         init_std=0.3,
+        embedding_std=0.3,
     )
     block = perturbed(model).double().blocks[0]
     weights = {name.split(".")[-2]: each.detach().numpy() for name, each in block.named_parameters()}

@@ -194,10 +194,36 @@ def test_settings_give_the_parameters_they_name():
     assert count(qk_norm=True) == count()
 
 
-def test_initial_weights_have_the_stated_deviation_and_biases_are_zero():
-    model = small(d_model=96, init_std=0.02)
-    for name, parameter in model.named_parameters():
-        if name.endswith("weight") and parameter.ndim == 2:
-            assert parameter.std().item() == pytest.approx(0.02, rel=0.05), name
-        elif name.endswith("bias"):
+def deviations(**changes) -> dict[str, float]:
+    named = small(d_model=96, layers=8, **changes).named_parameters()
+    return {name: each.std().item() for name, each in named if name.endswith("weight") and each.ndim == 2}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_initial_weights_have_the_stated_deviations_and_biases_are_zero(tied: bool):
+    found = deviations(init_std=0.05, embedding_std=0.02, tied_embeddings=tied)
+    assert ("head.weight" in found) is not tied
+    for name, deviation in found.items():
+        expected = 0.02 if name in ("tokens.weight", "positions.weight") else 0.05
+        assert deviation == pytest.approx(expected, rel=0.05), name
+    for name, parameter in small().named_parameters():
+        if name.endswith("bias"):
             assert parameter.abs().max().item() == 0, name
+
+
+def test_depth_scaling_is_of_the_maps_that_end_a_branch_alone():
+    plain, scaled = deviations(), deviations(depth_scaled=True)
+    last = {name for name in plain if name.endswith((".output.weight", ".down.weight"))}
+    assert len(last) == 2 * 8
+    for name, deviation in scaled.items():
+        assert deviation == pytest.approx(plain[name] / (4 if name in last else 1)), name
+
+
+def test_by_fan_maps_keep_the_size_of_what_they_are_given_and_wide_ones_do_not_shrink_it():
+    """The numbers of Ahn et al. (2025), by hand: 1 / sqrt(96) from 96 inputs, and half of 1 / sqrt(384) back."""
+    found = deviations(init_std="fan", embedding_std=1.0, tied_embeddings=False)
+    assert found["tokens.weight"] == pytest.approx(1, rel=0.05)
+    assert found["blocks.0.1.inner.up.weight"] == pytest.approx(0.10206, rel=0.02)
+    assert found["blocks.0.1.inner.down.weight"] == pytest.approx(0.025516, rel=0.02)
+    assert found["blocks.0.0.inner.query.weight"] == pytest.approx(0.10206, rel=0.03)
+    assert found["head.weight"] == pytest.approx(0.0737, rel=0.05)  # 50 outputs of 96 inputs

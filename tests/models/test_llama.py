@@ -27,6 +27,7 @@ def llama(tied: bool, rope_base: float) -> Decoder:
             tied_embeddings=tied,
             biases=(),
             init_std=0.2,
+            embedding_std=0.2,
         )
     )
 

@@ -12,6 +12,7 @@ COMMON = {
     "family": "decoder",
     "placement": "preln",
     "init_std": 0.02,
+    "embedding_std": 0.02,
     "embedding_dropout": 0.0,
 }
 LLAMA = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,8 +32,10 @@ class Block(nn.Sequential):
 class Decoder(nn.Module):
     """Token embedding, with positions added where they are learned, blocks, final norm, head.
 
-    Weights are drawn from N(0, init_std^2) without depth scaling, biases are zero; from there the weights of the FFNs
-    are held in their geometry, so that weight norm starts at the same function.
+    Embeddings are drawn from N(0, embedding_std^2), the maps (an untied head too) from N(0, init_std^2), or, where
+    init_std is "fan", with the deviation 1 / sqrt(inputs) times min(1, sqrt(outputs / inputs)); `depth_scaled` divides
+    that of each branch's last map by sqrt(2 layers). Biases are zero. From there the weights of the FFNs are held in
+    their geometry, so that weight norm starts at the same function.
     """
 
     def __init__(self, settings: DecoderModel, vocabulary: int) -> None:
@@ -45,11 +48,7 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(Block(settings, placement) for placement in placements))
         self.final_norm = NORMS[settings.final_norm](d_model) if settings.final_norm else nn.Identity()
         self.head = nn.Linear(d_model, vocabulary, bias=False)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=settings.init_std)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        self._initialise(settings)
         for _, ffn in self.blocks:
             hold(ffn.inner, settings.ffn_weights)
         if settings.tied_embeddings:
@@ -61,6 +60,24 @@ class Decoder(nn.Module):
         if self.positions is not None:
             x_BTd = x_BTd + self.positions(torch.arange(ids_BT.shape[1], device=ids_BT.device))
         return self.head(self.final_norm(self.blocks(self.dropout(x_BTd))))
+
+    def _initialise(self, settings: DecoderModel) -> None:
+        last = [map_ for attention, ffn in self.blocks for map_ in (attention.inner.output, ffn.inner.down)]
+        depth = math.sqrt(2 * settings.layers) if settings.depth_scaled else 1.0
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=settings.embedding_std)
+            elif isinstance(module, nn.Linear):
+                std = _fan_std(module) if settings.init_std == "fan" else settings.init_std
+                nn.init.normal_(module.weight, std=std / depth if module in last else std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def _fan_std(linear: nn.Linear) -> float:
+    """Keeps the size of what a map is given, and lets no direction grow by more than that (Ahn et al. 2025)."""
+    inputs, outputs = linear.in_features, linear.out_features
+    return min(1.0, math.sqrt(outputs / inputs)) / math.sqrt(inputs)
 
 
 def build(settings: DecoderModel, vocabulary: int) -> Decoder:

@@ -18,7 +18,9 @@ class DecoderModel(Record):
     the FFN's weights: free, or held by weight norm (one length per output unit; the authors' release has one per
     input), spectral norm, or on the unit sphere. `norm` is the kind of the blocks' norms, `final_norm` that of the one
     before the head, or null for none; `qk_norm` divides queries and keys by their root mean square. `biases` names the
-    linear maps that have one.
+    linear maps that have one. `init_std` is the standard deviation that the linear maps are drawn with, or "fan" for
+    one that follows from their shapes, `embedding_std` that of the embeddings; `depth_scaled` divides that of the maps
+    that end a residual branch by sqrt(2 layers). `models/decoder.py` has the formulas.
     """
 
     family: Literal["decoder"]
@@ -39,7 +41,9 @@ class DecoderModel(Record):
     qk_norm: bool = False
     tied_embeddings: bool
     biases: Annotated[tuple[Literal["ffn", "query-key", "value", "attention-output"], ...], Strict(False)]
-    init_std: Annotated[float, Field(gt=0)]
+    init_std: Annotated[float, Field(gt=0)] | Literal["fan"]
+    embedding_std: Annotated[float, Field(gt=0)]
+    depth_scaled: bool = False
     embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")

@@ -126,6 +126,30 @@ def test_hidden_matrices_alone_are_orthonormalised_and_adamw_has_the_rest(name: 
     assert decayed == [{id(each) for each in roles["embedding"]}]
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon", "dion"])
+def test_the_head_may_have_its_own_rate(model: nn.Module, name: str):
+    """Its first step of AdamW, at zero weight decay, is as much longer as its rate is higher, that of no other is."""
+    record = RECORDS[name]
+    own = (
+        record.model_copy(update={"head_lr": 0.5})
+        if name == "adamw"
+        else record.model_copy(update={"rest": record.rest.model_copy(update={"head_lr": 0.5})})
+    )
+    lr = record.lr if name == "adamw" else record.rest.lr
+    before, other = copy.deepcopy(model), copy.deepcopy(model)
+    for settings, trained in ((record, model), (own, other)):
+        torch.manual_seed(1)
+        train(trained, [importlib.import_module(OPTIMISERS[name]).build(settings, trained)], steps=1)
+    for (tensor, old), usual, changed in zip(
+        before.named_parameters(), model.parameters(), other.parameters(), strict=True
+    ):
+        if tensor == "head.weight":
+            torch.testing.assert_close(changed - old, (usual - old) * (0.5 / lr), rtol=1e-3, atol=1e-6)
+            assert not torch.equal(usual, old)
+        else:
+            assert torch.equal(usual, changed), tensor
+
+
 @pytest.mark.parametrize("geometry", ["weight-norm", "weight-norm-per-input", "spectral-norm", "hyperspherical"])
 @pytest.mark.parametrize("name", ["muon", "dion"])
 def test_weights_held_in_a_geometry_are_trained_too(name: str, geometry: str):

@@ -192,6 +192,18 @@ def test_the_rate_of_the_rest_can_be_an_axis(tmp_path: Path, params: dict):
     assert rates == [(0.01, 1.0e-3), (0.01, 2.0e-3)]
 
 
+def test_the_rate_of_the_head_can_be_an_axis(tmp_path: Path, params: dict):
+    params = only(params, "activation")
+    axes = {"optimiser": ["muon"], "model.tied_embeddings": [False], "optimiser.rest.head_lr": [None, 2.0e-3]}
+    params["studies"]["activation"]["axes"] = [axes]
+    runs = resolved(tmp_path, params).runs
+    assert [run.config.optimiser.rest.head_lr for run in runs] == [None, 2.0e-3]
+    assert len({run.id for run in runs}) == 2
+    axes["model.tied_embeddings"] = [True]
+    with pytest.raises(NervelabError, match=r"studies\.activation.*tied head is the embedding.*leave head_lr"):
+        resolved(tmp_path, params)
+
+
 def test_a_scale_may_take_seed_0_alone(tmp_path: Path, params: dict):
     params = only(params, "activation")
     params["scales"]["laptop"]["seeds"] = "zero"

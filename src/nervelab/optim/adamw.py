@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from nervelab.optim.groups import decay_groups
+from nervelab.optim.groups import parameter_groups
 
 if TYPE_CHECKING:
     from nervelab.study.config import AdamW
 
 
-def build(settings: AdamW, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over a model's parameters, with weight decay on the roles that the settings name."""
-    groups = decay_groups(model, settings.decay, settings.weight_decay)
+def build(settings: AdamW, model: nn.Module, *, without: Collection[str] = ()) -> torch.optim.Optimizer:
+    """The optimiser over a model's parameters but those of the roles `without`.
+
+    Weight decay is on the roles that the settings name, and the head has its own rate if they give it one.
+    """
+    groups = parameter_groups(model, settings.decay, settings.weight_decay, head_lr=settings.head_lr, without=without)
     # Fused: one pass over all parameters, a tenth of a small model's step on the CPU.
     return torch.optim.AdamW(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

@@ -87,7 +87,7 @@ def rank(m: int, n: int, fraction: float) -> int:
 
 
 def build(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
-    """Dion over the hidden matrices, and AdamW, as in `settings.rest`, over embeddings, head and vectors."""
+    """Dion over the hidden matrices, and AdamW, as in `settings.rest`, over everything else."""
     dion = partial(
         Dion,
         lr=settings.lr,

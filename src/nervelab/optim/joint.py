@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nervelab.optim.groups import decay_groups, parameters_by_role
+from nervelab.optim import adamw
+from nervelab.optim.groups import parameters_by_role
 
 if TYPE_CHECKING:
     from nervelab.study.config import AdamW
@@ -48,12 +49,5 @@ class Joint(torch.optim.Optimizer):
 def over_matrices(
     model: nn.Module, own: Callable[[list[nn.Parameter]], torch.optim.Optimizer], *, rest: AdamW
 ) -> Joint:
-    """The optimiser that `own` makes for the hidden matrices, and AdamW over embeddings, head and vectors."""
-    matrices = parameters_by_role(model)["matrix"]
-    taken = set(matrices)
-    groups = [
-        group | {"params": [each for each in group["params"] if each not in taken]}
-        for group in decay_groups(model, rest.decay, rest.weight_decay)
-    ]
-    adamw = torch.optim.AdamW(groups, lr=rest.lr, betas=tuple(rest.betas), eps=rest.eps, fused=True)
-    return Joint(own(matrices), adamw)
+    """The optimiser that `own` makes for the hidden matrices, and AdamW over everything else."""
+    return Joint(own(parameters_by_role(model)["matrix"]), adamw.build(rest, model, without=("matrix",)))

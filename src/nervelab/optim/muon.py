@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build(settings: Muon, model: nn.Module) -> torch.optim.Optimizer:
-    """Muon over the hidden matrices, and AdamW, as in `settings.rest`, over embeddings, head and vectors."""
+    """Muon over the hidden matrices, and AdamW, as in `settings.rest`, over everything else."""
     muon = partial(
         torch.optim.Muon,
         lr=settings.lr,

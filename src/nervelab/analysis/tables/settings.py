@@ -43,8 +43,9 @@ def optimiser_in_words(optimiser: dict[str, Any]) -> str:
 
 
 def rate_in_words(optimiser: dict[str, Any]) -> str:
-    """Its peak learning rate, or both."""
-    own = f"{OPTIMISERS[optimiser['name']]} {optimiser['lr']:g}"
+    """Its peak learning rate, or all of them."""
+    head = f" (head {optimiser['head_lr']:g})" if optimiser.get("head_lr") else ""
+    own = f"{OPTIMISERS[optimiser['name']]} {optimiser['lr']:g}{head}"
     return f"{own}, the rest by {rate_in_words(optimiser['rest'])}" if "rest" in optimiser else own
 
 

@@ -4,21 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from nervelab.study.config.record import Record, Share
+from nervelab.study.config.record import AS_BEFORE, Record, Share
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Share, Share], Strict(False)]
 Epsilon = Annotated[float, Field(gt=0)]
-Roles = Annotated[tuple[Literal["matrix", "vector", "embedding", "head"], ...], Strict(False)]
+# What each is stands in `nervelab.optim.groups`.
+Role = Literal["matrix", "bias", "layernorm", "rmsnorm", "slope", "vector", "embedding", "head"]
+Roles = Annotated[tuple[Role, ...], Strict(False)]
 
 
 class AdamW(Record):
-    """Decoupled weight decay, on the parameter roles named in `decay`."""
+    """Decoupled weight decay, on the parameter roles named in `decay`; the head has the rate `head_lr` (null: `lr`)."""
 
     name: Literal["adamw"]
     lr: Rate
+    head_lr: Annotated[Rate | None, AS_BEFORE] = None
     betas: Betas
     eps: Epsilon
     weight_decay: Decay
@@ -64,7 +67,7 @@ class Adafactor(Record):
 
 
 class _OverMatrices(Record):
-    """An optimiser of the hidden matrices; embeddings, head and vectors are trained by the AdamW of `rest`.
+    """An optimiser of the hidden matrices; everything else is trained by the AdamW of `rest`.
 
     `lr` and `weight_decay` (decoupled) are those of the matrices, `rest` has its own.
     """

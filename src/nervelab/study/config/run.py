@@ -120,6 +120,9 @@ class RunConfig(Record):
             raise ValueError("a decoder takes a data set of text, and a tokenizer")
         if self.training.augmentation or self.measure.source == "training-set":
             raise ValueError("training.augmentation and the source training-set are for images")
+        of_head = getattr(self.optimiser, "rest", self.optimiser)
+        if self.model.tied_embeddings and getattr(of_head, "head_lr", None) is not None:
+            raise ValueError("a tied head is the embedding and has its rate: leave head_lr of the optimiser null")
         if self.training.eval_tokens is None:
             raise ValueError("training.eval_tokens must be given with text")
         for key, tokens in (

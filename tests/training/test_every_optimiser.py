@@ -19,6 +19,7 @@ from nervelab.training.__main__ import train
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.execution import Execution
 from nervelab.training.preemption import Stopped
+from nervelab.training.prepare import prepared
 from optimiser_records import RECORDS
 from small_images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
 from small_model import varied, write_plan
@@ -168,3 +169,19 @@ def test_the_history_has_the_rate_of_the_hidden_matrices(config: RunConfig, toke
     config = varied(config, training={"warmup": 0.0, "decay": "constant"})
     run(config.model_copy(update={"optimiser": RECORDS["dion"]}), tokens, tmp_path)
     assert pl.read_parquet(tmp_path / "run" / "history.parquet")["lr"][-1] == RECORDS["dion"].lr
+
+
+def test_the_schedule_multiplies_the_peak_of_each_group(config: RunConfig, tokens: Path, tmp_path: Path):
+    rest = RECORDS["dion"].rest.model_copy(update={"head_lr": 0.0001})
+    schedule = {"warmup": 0.0, "decay": "linear", "final_lr": 0.0}
+    config = varied(config, training=schedule, model={"tied_embeddings": False})
+    config = config.model_copy(update={"optimiser": RECORDS["dion"].model_copy(update={"rest": rest})})
+    plan = json.loads(write_plan(tmp_path / "plan.json", config).read_text())
+    execution = Execution(plan=tmp_path / "plan.json", data=tokens, out=tmp_path, checkpoints=tmp_path / "checkpoint")
+    loop = prepared(plan, execution, torch.device("cpu"))
+    for step in range(4):
+        loop.train_step()
+        rates = [group["lr"] for group in loop.optimiser.param_groups]
+        assert rates == pytest.approx([rate * (1 - step / STEPS) for rate in (0.02, 0.003, 0.003, 0.0001)], rel=0.03)
+    assert rates[0] < 0.02
+    assert rates[3] / rates[0] == pytest.approx(0.0001 / 0.02)

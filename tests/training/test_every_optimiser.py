@@ -121,12 +121,31 @@ def test_so_it_does_with_documents_measured_by_position(config: RunConfig, token
     assert parts.sort("step", "layer")["n_tokens"].to_list() == whole.to_list()
     assert whole.max() < 256
     store, training = TokenStore.open(tokens), config.training
-    sizes = {"batch": training.batch, "context": config.model.context, "documents": True}
+    sizes = {"batch": training.batch, "context": config.model.context, "windows": "documents"}
     targets = [store.training_batch(seed=config.seed, step=step, **sizes)[1] for step in range(STEPS)]
     real = [int((each >= 0).sum()) for each in targets]
     history = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")
     assert history["tokens"].to_list() == [sum(real[:step]) for step in history["step"]]
     assert sum(real) < 0.9 * STEPS * training.batch * config.model.context, "nothing was padded"
+
+
+def test_so_it_does_with_chunks_measured_by_position(config: RunConfig, tokens: Path, tmp_path: Path):
+    manifest = json.loads((tokens / "manifest.json").read_text())
+    ids = np.fromfile(tokens / "train.bin", "<u2")
+    # A token that is neither rare nor common ends the documents, so that some are longer than the context.
+    seldom = int(np.argsort(np.bincount(ids, minlength=512))[256])
+    write_json(tokens / "manifest.json", manifest | {"end_token": seldom})
+    training = {"windows": "chunks", "eval_tokens": 256}
+    config = varied(config, training=training, measure={"tokens": 256, "by_position": True})
+    once = run(config, tokens, tmp_path / "once")
+    assert run(config, tokens, tmp_path / "stopped", stops=(0, 7, 12)) == once
+    spectra = pl.read_parquet(tmp_path / "once" / "run" / "spectra.parquet")
+    counts = {group: set(some["n_tokens"]) for (group,), some in spectra.group_by("group")}
+    assert counts == {"all": {256}, "early": {88}, "middle": {88}, "late": {80}}, "a token of 8 chunks is not measured"
+    history = pl.read_parquet(tmp_path / "once" / "run" / "history.parquet")
+    each = config.training.batch * (config.model.context - 1)
+    assert history["tokens"].to_list() == [step * each for step in history["step"]]
+    assert history["eval_loss"][-1] < history["eval_loss"][0]
 
 
 def test_so_it_does_with_images_under_autoaugment_and_cutmix(tmp_path: Path):

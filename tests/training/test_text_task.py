@@ -10,10 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
+from torch import nn
 
 from nervelab.files import sha256, write_json
 from nervelab.probes.positions import UNMEASURED
 from nervelab.study.config import RunConfig
+from nervelab.training.loop import Meter
 from nervelab.training.text import TextTask, open_task
 from small_model import varied
 
@@ -90,6 +93,43 @@ def test_crops_are_measured_whole_unless_groups_are_asked_for(documents: Path, s
     assert padded.names == ()
     _, targets_BT = batch = task(documents, smoke_config).training_batch(0)
     assert torch.equal(padded.label(batch) == 0, targets_BT >= 0)
+
+
+def test_the_loss_of_chunks_is_the_mean_over_the_targets_inside_of_each(documents: Path, smoke_config: RunConfig):
+    """As transformers shifts its labels: the outputs of all tokens but the last against the tokens but the first."""
+    cut = task(documents, smoke_config, windows="chunks")
+    meter = Meter(nn.Embedding(VOCABULARY, VOCABULARY), cut)
+    losses = []
+    with torch.no_grad():
+        for inputs_BT, targets_BT in cut.evaluated():
+            meter((inputs_BT, targets_BT))
+            assert (inputs_BT != END).all()
+            for inputs_T in inputs_BT:
+                logits_TV = meter.model.weight[inputs_T].double()
+                for position in range(CONTEXT - 1):
+                    of_next = logits_TV[position].log_softmax(0)[inputs_T[position + 1]]
+                    losses.append(-of_next.item())
+    assert len(losses) == 80 // CONTEXT * (CONTEXT - 1) == meter.count
+    assert meter.evaluation().loss == pytest.approx(sum(losses) / len(losses), rel=1e-6)
+
+
+def test_of_chunks_every_token_is_measured_and_of_the_targets_all_but_the_last_count(
+    documents: Path, smoke_config: RunConfig
+):
+    cut = task(documents, smoke_config, windows="chunks")
+    batch = inputs_BT, targets_BT = cut.training_batch(0)
+    assert inputs_BT.shape == targets_BT.shape == (6, CONTEXT)
+    assert cut.positions is None, "all tokens are measured"
+    assert cut.count(targets_BT) == 6 * (CONTEXT - 1)
+    grouped = task(documents, smoke_config, windows="chunks", by_position=True)
+    labels_BT = grouped.positions.label(batch)
+    assert torch.equal(labels_BT, torch.tensor([0, 0, 0, 1, 1, 1, 2, 2]).expand(6, CONTEXT))
+    assert grouped.count(targets_BT) == 6 * (CONTEXT - 1)
+
+
+def test_a_chunk_of_one_token_is_refused(smoke_config: RunConfig):
+    with pytest.raises(ValidationError, match=r"a chunk of one token has no target: raise model\.context"):
+        varied(smoke_config, training={"windows": "chunks"}, model={"context": 1})
 
 
 def test_what_is_measured_is_the_probe_or_the_batch_to_come(documents: Path, smoke_config: RunConfig):

@@ -1,4 +1,4 @@
-"""The documents of a split as windows of one length: cut at its end, or filled up with padding."""
+"""The documents of a split as windows of one length: their fronts, padded where they end, or all their whole chunks."""
 
 from __future__ import annotations
 
@@ -58,3 +58,49 @@ class Documents:
         ids_NW = self.ids[np.minimum(positions_NW, ends_N1)].astype(np.int64)
         targets_NT = np.where(positions_NW[:, 1:] <= ends_N1, ids_NW[:, 1:], PADDING)
         return torch.from_numpy(ids_NW[:, :-1].copy()), torch.from_numpy(targets_NT)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The whole chunks of the documents of a split. Memory: 8 bytes a document, beside that of the documents.
+
+    Each document, without its end token, is cut from its front into chunks of `context` tokens; what remains at its end
+    is left out, and so is a document that is shorter.
+
+    Attributes:
+        documents: where the documents lie.
+        context: T, the length of a chunk.
+        until_D: the number of chunks of each document and of those before it together.
+    """
+
+    documents: Documents
+    context: int
+    until_D: np.ndarray
+
+    @classmethod
+    def of(cls, documents: Documents, *, context: int) -> Chunks:
+        """Count the chunks of `context` tokens."""
+        lengths_D = documents.ends_D - documents.starts_D
+        return cls(documents=documents, context=context, until_D=np.cumsum(lengths_D // context))
+
+    def __len__(self) -> int:
+        return int(self.until_D[-1]) if len(self.until_D) else 0
+
+    def windows(self, chunks_N: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tokens of each of the chunks, and what follows each of them inside the chunk.
+
+        The last token has no target but `PADDING`, so T tokens are T - 1 targets, as in the code released with NerVE.
+
+        Args:
+            chunks_N: numbers of chunks.
+
+        Returns:
+            inputs_NT and targets_NT (int64).
+        """
+        documents_N = np.searchsorted(self.until_D, chunks_N, side="right")
+        before_N = np.where(documents_N > 0, self.until_D[documents_N - 1], 0)
+        starts_N = self.documents.starts_D[documents_N] + (chunks_N - before_N) * self.context
+        ids_NT = self.documents.ids[starts_N[:, None] + np.arange(self.context)].astype(np.int64)
+        targets_NT = np.full_like(ids_NT, PADDING)
+        targets_NT[:, :-1] = ids_NT[:, 1:]
+        return torch.from_numpy(ids_NT), torch.from_numpy(targets_NT)

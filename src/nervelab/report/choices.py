@@ -74,6 +74,11 @@ _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
         "LLaMA's sequences are documents, cut at the context or filled up with padding, which neither losses nor "
         "spectra count; numbers of held-out tokens count it.",
     ),
+    (
+        lambda config: config["training"]["windows"] == "chunks",
+        "Documents are cut into chunks as in the released code: what remains at the end of each is left out, and the "
+        "first token of a chunk is no target. Chunks are drawn with replacement, not shuffled through once.",
+    ),
 )
 
 

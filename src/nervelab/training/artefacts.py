@@ -35,6 +35,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "eval_accuracy": pl.Float64,
         "lr": pl.Float64,
         "gradient_norm": pl.Float64,
+        # Targets so far (of images, the patches of the images).
         "tokens": pl.Int64,
         # Of each step since the row before: the share of the peak rate, and `nervelab.training.task.batch_digest`.
         "rates": pl.List(pl.Float64),

@@ -22,7 +22,11 @@ THIRDS = ("early", "middle", "late")
 
 
 class TextTask:
-    """Crops of a text, or whole documents, each token's target being the next one (see `nervelab.training.task`)."""
+    """Windows of a text, each token's target being the next one (see `nervelab.training.task`).
+
+    Of documents, padding is neither measured nor a target; of chunks, every token is measured, and all but the first of
+    each are targets.
+    """
 
     tokens_per_target = 1
 
@@ -30,10 +34,11 @@ class TextTask:
         self.config, self.store = config, store
         self.outputs = store.vocabulary
         self.unigram_loss = store.unigram_loss
-        self.documents = config.training.windows == "documents"
+        self.windows = config.training.windows
         self.measured_is_evaluated = config.measure.source == "probe"
         thirds = config.measure.by_position
-        self.positions = Positions(THIRDS if thirds else (), self._labels) if thirds or self.documents else None
+        self.padded = self.windows == "documents"
+        self.positions = Positions(THIRDS if thirds else (), self._labels) if thirds or self.padded else None
 
     def training_batch(self, step: int) -> Batch:
         """Inputs and targets of shape (batch, context)."""
@@ -42,7 +47,7 @@ class TextTask:
             step=step,
             batch=self.config.training.batch,
             context=self.config.model.context,
-            documents=self.documents,
+            windows=self.windows,
         )
 
     def measured(self, step: int) -> Iterator[Batch]:
@@ -59,13 +64,15 @@ class TextTask:
         return find_ffns(model)
 
     def loss_sum(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Summed over all real tokens. Shapes: (batch, context, vocabulary) and (batch, context)."""
+        """Summed over all real targets. Shapes: (batch, context, vocabulary) and (batch, context)."""
         logits_NV, targets_N = outputs.flatten(0, 1).float(), targets.flatten()
         return functional.cross_entropy(logits_NV, targets_N, reduction="sum", ignore_index=PADDING)
 
     def count(self, targets: Tensor) -> int:
-        """The real tokens."""
-        return int((targets != PADDING).sum()) if self.documents else targets.numel()
+        """The real targets: those that are tokens."""
+        if self.padded:
+            return int((targets != PADDING).sum())
+        return targets.numel() - (len(targets) if self.windows == "chunks" else 0)
 
     def correct(self, outputs: Tensor, targets: Tensor) -> None:
         """Accuracy is not what a language model is judged by."""
@@ -73,19 +80,20 @@ class TextTask:
 
     def _held_out(self, tokens: int) -> Batch:
         context = self.config.model.context
-        return self.store.fixed_windows("validation", tokens=tokens, context=context, documents=self.documents)
+        return self.store.fixed_windows("validation", tokens=tokens, context=context, windows=self.windows)
 
     def _chunks(self, windows: Batch) -> Iterator[Batch]:
         parts = (each.split(self.config.measure.chunk) for each in windows)
         return zip(*parts, strict=True)
 
     def _labels(self, batch: Batch) -> Tensor:
-        """The third of the sequence that each token is in, or 0 for all; padding is not measured."""
+        """The third of the sequence that each token is in, or 0 for all; padding of documents is not measured."""
         _, targets_BT = batch
         context = targets_BT.shape[1]
         groups = len(THIRDS) if self.config.measure.by_position else 1
         third_T = torch.arange(context, device=targets_BT.device) * groups // context
-        return torch.where(targets_BT == PADDING, UNMEASURED, third_T)
+        unmeasured_BT = targets_BT == PADDING if self.padded else torch.zeros_like(targets_BT, dtype=torch.bool)
+        return torch.where(unmeasured_BT, UNMEASURED, third_T)
 
 
 def open_task(config: RunConfig, folder: Path) -> TextTask:

@@ -53,8 +53,8 @@ def _length(config: dict[str, Any]) -> str:
     training, model = config["training"], config["model"]
     if model["family"] == "mixer":
         return f"{thousands(training['steps'])} steps of {training['batch']} images"
-    padded = ", a document each" if training["windows"] == "documents" else ""
-    return f"{thousands(training['steps'])} steps of {training['batch']} × {model['context']} tokens{padded}"
+    cut = {"crops": "", "documents": ", a document each", "chunks": ", cut from documents"}[training["windows"]]
+    return f"{thousands(training['steps'])} steps of {training['batch']} × {model['context']} tokens{cut}"
 
 
 BASES = Table(

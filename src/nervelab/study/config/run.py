@@ -17,8 +17,11 @@ class Training(Record):
 
     `batch` counts sequences, or images; `warmup` and `decay_share` are shares of the steps, `final_lr` one of the peak
     learning rate: the rate rises over the first, falls over the last (of what is left), and is constant between.
-    `windows` are crops anywhere in the running text, or whole documents, cut at the context or filled up with padding
-    that neither the loss nor a measurement sees. `eval_tokens` is null for images: the whole validation split.
+    `windows` are crops anywhere in the running text; or whole documents, cut at the context or filled up with padding
+    that neither the loss nor a measurement sees; or chunks, as in the code released with NerVE: each document cut from
+    its front into pieces of the context's length, the rest left out, all of whose tokens are measured and all but the
+    first are targets. `eval_tokens` counts the tokens of the windows, padding too; it is null for images: the whole
+    validation split. What a history counts as tokens are targets.
     `augmentation` changes the training images (AutoAugment by CIFAR-10's policy, CutMix).
     A run whose final eval loss is above the unigram loss (of images: of the labels) less `stuck_margin` (nats) is
     recorded as stuck.
@@ -32,7 +35,7 @@ class Training(Record):
     final_lr: Share
     clip: Annotated[float, Field(gt=0)] | None
     precision: Literal["float32", "bfloat16", "float16"]
-    windows: Literal["crops", "documents"] = "crops"
+    windows: Literal["crops", "documents", "chunks"] = "crops"
     augmentation: Annotated[tuple[Literal["autoaugment", "cutmix"], ...], Strict(False)] = ()
     eval_tokens: Positive | None
     stuck_margin: Annotated[float, Field(ge=0)]
@@ -125,6 +128,8 @@ class RunConfig(Record):
             raise ValueError("a tied head is the embedding and has its rate: leave head_lr of the optimiser null")
         if self.training.eval_tokens is None:
             raise ValueError("training.eval_tokens must be given with text")
+        if self.training.windows == "chunks" and self.model.context == 1:
+            raise ValueError("a chunk of one token has no target: raise model.context, or take other training.windows")
         for key, tokens in (
             ("measure.tokens", self.measure.tokens),
             ("training.eval_tokens", self.training.eval_tokens),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import activations, idle, sizes, step
+from benchmarks import activations, idle, sizes, start, step
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
@@ -34,6 +34,7 @@ def benchmarks(*, quick: bool, rounds: int, layers: int) -> dict[str, Callable[[
         "step": lambda: step.rows(1 if quick else layers),
         "activations": lambda: activations.rows(**few),
         "idle": lambda: idle.rows(100),
+        "start": lambda: start.rows(rounds),
     }
 
 

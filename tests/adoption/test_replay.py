@@ -18,6 +18,7 @@ from nervelab.adoption.replay import Job, recompute, replay
 from nervelab.data.images import build_images
 from nervelab.files import read_json, sha256, write_json
 from nervelab.models import norms
+from nervelab.optim.eager import eager
 from nervelab.study.config import RunConfig
 from nervelab.study.runs import load_project
 from nervelab.training import images, loop
@@ -130,14 +131,14 @@ def test_another_eps_of_a_norm_is_seen_in_the_weights_and_in_the_steps(text: Job
 
 
 def test_another_optimiser_is_seen_in_the_steps_alone(text: Job, monkeypatch: pytest.MonkeyPatch):
-    usual = torch.optim.AdamW.step
+    usual = eager(torch.optim.AdamW).step
 
     def slower(self, *arguments, **options):
         for group in self.param_groups:
             group["lr"] *= 0.99
         return usual(self, *arguments, **options)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", slower)
+    monkeypatch.setattr(eager(torch.optim.AdamW), "step", slower)
     assert recompute(text).differs is None
     assert replay(text).differs.startswith("history.parquet: train_loss at step 4: ")
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import sizes, step
+from benchmarks import sizes, start, step
 from benchmarks.__main__ import COLUMNS, save, table
 from benchmarks.reference import Keeping, reference_spectrum
+from nervelab import runfiles
 from nervelab.models.ffn import feed_forward
 from nervelab.probes.measure import measure
 from nervelab.probes.sites import find_ffns
@@ -63,6 +64,22 @@ def test_a_logging_step_keeps_what_it_says(path: str, monkeypatch: pytest.Monkey
     found = step.run(path, layers=1)
     assert found["seconds"] > 0
     assert found["megabytes"] > 100
+
+
+def test_the_start_of_the_trainer_is_that_of_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    left: list[list[str]] = []
+    train = start.train
+
+    def watched(folder: Path) -> None:
+        train(folder)
+        left.append([each.name for each in (folder / "run").iterdir()])
+
+    monkeypatch.setattr(start, "train", watched)
+    imports, run = start.rows(rounds=1)
+    assert imports["times_reference"] == 1
+    assert run["times_reference"] == imports["seconds"] / run["seconds"]
+    assert [set(each) >= {*runfiles.RUN_RESULTS, runfiles.RUN_JSON} for each in left] == [True, True]
 
 
 def test_one_table_is_shown_and_saved(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_hidden_matrices_alone_are_orthonormalised_and_adamw_has_the_rest(name: 
     roles = by_name(model)
     matrices, rest = build(name, model).parts
     assert type(matrices).__name__ == kind
-    assert type(rest) is torch.optim.AdamW
+    assert isinstance(rest, torch.optim.AdamW)
     held = [{id(each) for group in part.param_groups for each in group["params"]} for part in (matrices, rest)]
     assert held[0] == {id(each) for each in roles["matrix"]}
     assert held[1] == {id(each) for role in ("vector", "embedding", "head") for each in roles[role]}

@@ -115,7 +115,7 @@ def test_two_steps_and_two_measurements(run: Run, tmp_path: Path):
     loop.run(Checkpoints(tmp_path / "checkpoint", seconds=10**6), StopRequest())
     moved = [name for name, each in model.named_parameters() if name in before and not torch.equal(each, before[name])]
     assert len(moved) > 0.9 * len(before)
-    spectra = loop.rows.frame("spectra")
+    spectra = pl.DataFrame(loop.rows.table("spectra"))
     width = config.model.ffn_width if not images and config.model.ffn_width else None
     width = width or config.model.width_multiple * config.model.d_model
     assert spectra["width"].unique().to_list() == [width]

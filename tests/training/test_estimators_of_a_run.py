@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from nervelab import runfiles
 from nervelab.study.config import RunConfig
-from nervelab.training.artefacts import Rows
 from small_model import varied
 from training.test_training import train
 
@@ -35,13 +33,3 @@ def test_rows_for_each_estimator_and_the_same_bytes_again(smoke_config: RunConfi
     seconds = pl.read_parquet(once / "estimators.parquet")
     assert seconds.select("step", "estimator").rows() == [(step, name) for step in (2, 4) for name in ESTIMATORS]
     assert (seconds["moments_seconds"] > 0).all()
-
-
-def test_tensors_become_lists() -> None:
-    rows = Rows()
-    key = {"step": 1, "layer": 0, "group": "all", "estimator": "full"}
-    pair = {f"eigenvalues_{site}": torch.tensor([2.0, 1.0], dtype=torch.float64) for site in ("pre", "post")}
-    rows.add("eigenvalues", **key, **pair)
-    frame = rows.frame("eigenvalues")
-    assert frame.row(0) == (1, 0, "all", "full", [2.0, 1.0], [2.0, 1.0])
-    assert rows.frame("history").height == 0

@@ -136,10 +136,15 @@ def _where_it_ended(recorded: dict[str, Any], loop: Loop, diverged: bool) -> str
 def _tables(kept: _KeptTables, loop: Loop, tolerance: Tolerance, upto: int) -> Iterator[str]:
     """What differs between the kept rows up to a step and those of a loop that was trained to it."""
     for file, keys in TABLES.items():
-        rows, made = kept.table(file).filter(pl.col("step") <= upto), loop.rows.frame(file.removesuffix(".parquet"))
+        rows, made = kept.table(file).filter(pl.col("step") <= upto), _made(loop, file)
         differs = first_difference(_without_batches(rows, tolerance), made, keys, tolerance, OF_EACH_STEP)
         if differs is not None:
             yield f"{file}: {differs}"
+
+
+def _made(loop: Loop, file: str) -> pl.DataFrame:
+    """The rows of a loop so far, as its file would hold them."""
+    return pl.DataFrame(loop.rows.table(file.removesuffix(".parquet")))
 
 
 def _without_batches(rows: pl.DataFrame, tolerance: Tolerance) -> pl.DataFrame:
@@ -228,7 +233,7 @@ class _Recomputation:
         of_weights = {HISTORY: ("step", "eval_loss", "eval_accuracy")}  # the rest of its row is of the training before
         for file, keys in TABLES.items():
             rows = self.kept.table(file).filter(pl.col("step") == last)
-            made = loop.rows.frame(file.removesuffix(".parquet"))
+            made = _made(loop, file)
             if file in of_weights:
                 rows, made = rows.select(of_weights[file]), made.select(of_weights[file])
             differs = first_difference(rows, made, keys, self.tolerance)

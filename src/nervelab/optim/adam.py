@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nervelab.optim.eager import eager
 from nervelab.optim.groups import parameter_groups
 
 if TYPE_CHECKING:
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 def build(settings: Adam, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser over a model's parameters, with weight decay on the roles that the settings name."""
     groups = parameter_groups(model, settings.decay, settings.weight_decay)
-    return torch.optim.Adam(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)
+    return eager(torch.optim.Adam)(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

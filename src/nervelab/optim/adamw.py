@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nervelab.optim.eager import eager
 from nervelab.optim.groups import parameter_groups
 
 if TYPE_CHECKING:
@@ -21,4 +22,4 @@ def build(settings: AdamW, model: nn.Module, *, without: Collection[str] = ()) -
     """
     groups = parameter_groups(model, settings.decay, settings.weight_decay, head_lr=settings.head_lr, without=without)
     # Fused: one pass over all parameters, a tenth of a small model's step on the CPU.
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)
+    return eager(torch.optim.AdamW)(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

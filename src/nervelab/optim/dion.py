@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nervelab.optim.eager import eager
 from nervelab.optim.joint import over_matrices
 
 if TYPE_CHECKING:
     from nervelab.study.config import Dion as Settings
 
 
+@eager
 class Dion(torch.optim.Optimizer):
     """Momentum, orthonormalised at low rank by one step of a power iteration that goes on over training (Algorithm 1).
 

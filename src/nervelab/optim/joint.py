@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from nervelab.optim import adamw
+from nervelab.optim.eager import eager
 from nervelab.optim.groups import parameters_by_role
 
 if TYPE_CHECKING:
     from nervelab.study.config import AdamW
 
 
+@eager
 class Joint(torch.optim.Optimizer):
     """The optimisers `parts` as one: their parameter groups in their order, their steps in turn.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nervelab.optim.eager import eager
 from nervelab.optim.joint import over_matrices
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def build(settings: Muon, model: nn.Module) -> torch.optim.Optimizer:
     """Muon over the hidden matrices, and AdamW, as in `settings.rest`, over everything else."""
     muon = partial(
-        torch.optim.Muon,
+        eager(torch.optim.Muon),
         lr=settings.lr,
         momentum=settings.momentum,
         nesterov=settings.nesterov,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -11,43 +10,42 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save
 
 from nervelab import runfiles
 from nervelab.files import remove_half_written, sha256, write_bytes, write_json, write_sealed
+from nervelab.training import columns
 from nervelab.training.execution import Execution
 
-KEYS = {"step": pl.Int64, "layer": pl.Int64, "group": pl.String, "estimator": pl.String}
+KEYS = {"step": pa.int64(), "layer": pa.int64(), "group": pa.string(), "estimator": pa.string()}
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js", "pr_gain", "delta_eee")
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "spectra": {**KEYS, **dict.fromkeys(METRICS, pl.Float64), "n_tokens": pl.Int64, "width": pl.Int64},
-    "eigenvalues": {
-        **KEYS,
-        "eigenvalues_pre": pl.List(pl.Float64),
-        "eigenvalues_post": pl.List(pl.Float64),
-    },
+FLOATS = pa.list_(pa.float64())
+SCHEMAS: dict[str, dict[str, pa.DataType]] = {
+    "spectra": {**KEYS, **dict.fromkeys(METRICS, pa.float64()), "n_tokens": pa.int64(), "width": pa.int64()},
+    "eigenvalues": {**KEYS, "eigenvalues_pre": FLOATS, "eigenvalues_post": FLOATS},
     "history": {
-        "step": pl.Int64,
-        "train_loss": pl.Float64,
-        "eval_loss": pl.Float64,
-        "eval_accuracy": pl.Float64,
-        "lr": pl.Float64,
-        "gradient_norm": pl.Float64,
+        "step": pa.int64(),
+        "train_loss": pa.float64(),
+        "eval_loss": pa.float64(),
+        "eval_accuracy": pa.float64(),
+        "lr": pa.float64(),
+        "gradient_norm": pa.float64(),
         # Targets so far (of images, the patches of the images).
-        "tokens": pl.Int64,
+        "tokens": pa.int64(),
         # Of each step since the row before: the share of the peak rate, and `nervelab.training.task.batch_digest`.
-        "rates": pl.List(pl.Float64),
-        "batches": pl.List(pl.Int64),
+        "rates": FLOATS,
+        "batches": pa.list_(pa.int64()),
     },
-    "timing": {"step": pl.Int64, "train_seconds": pl.Float64, "measure_seconds": pl.Float64},
+    "timing": {"step": pa.int64(), "train_seconds": pa.float64(), "measure_seconds": pa.float64()},
     # Of each estimator at one step, as if it had been alone; the forward is in the measure_seconds of timing only.
     "estimators": {
-        "step": pl.Int64,
-        "estimator": pl.String,
-        "moments_seconds": pl.Float64,
-        "solve_seconds": pl.Float64,
+        "step": pa.int64(),
+        "estimator": pa.string(),
+        "moments_seconds": pa.float64(),
+        "solve_seconds": pa.float64(),
     },
 }
 
@@ -75,14 +73,11 @@ class Rows:
         total = [0.0, *(row["measure_seconds"] for row in self.tables["timing"])]
         return max((after - before for before, after in pairwise(total)), default=0.0)
 
-    def frame(self, table: str) -> pl.DataFrame:
-        """A table as Polars holds it; tensors become lists."""
-        columns = {
-            name: [each.numpy() if isinstance(each, torch.Tensor) else each for each in column]
-            for name in SCHEMAS[table]
-            for column in [[row[name] for row in self.tables[table]]]
-        }
-        return pl.DataFrame(columns, schema=SCHEMAS[table])
+    def table(self, name: str) -> pa.Table:
+        """One of the tables, of the types that `SCHEMAS` says; tensors become lists."""
+        return columns.table(
+            {column: [row[column] for row in self.tables[name]] for column in SCHEMAS[name]}, SCHEMAS[name]
+        )
 
 
 def write_run(
@@ -98,8 +93,8 @@ def write_run(
     (out / runfiles.RUN_JSON).unlink(missing_ok=True)
     remove_half_written(out)
     for table in SCHEMAS:
-        content = io.BytesIO()  # serialised first: Polars reports a full disk as an error of its own
-        rows.frame(table).write_parquet(content)
+        content = pa.BufferOutputStream()  # serialised first: pyarrow reports a full disk as an error of its own
+        pq.write_table(rows.table(table), content, compression="zstd")
         write_bytes(out / f"{table}.parquet", content.getvalue())
     write_bytes(out / runfiles.WEIGHTS, save({name: each.contiguous().cpu() for name, each in weights.items()}))
     write_json(out / runfiles.ENVIRONMENT, environment)
@@ -126,7 +121,7 @@ def environment(device: torch.device, execution: Execution) -> dict[str, Any]:
         "platform": platform.platform(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if device.type == "cuda" else None,
-        "polars": pl.__version__,
+        "pyarrow": pa.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": execution.threads,
         "accumulation": execution.accumulation,

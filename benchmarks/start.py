@@ -1,0 +1,75 @@
+"""What a run pays outside of training: a run of one step, against the imports that it cannot do without."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.sizes import interleaved
+from nervelab.data.folders import write_manifest
+from nervelab.datafiles import SPLITS
+from nervelab.study.components import components
+from nervelab.study.runs import load_project
+
+IMPORTS = "import torch, pyarrow.parquet"
+TOKENS, VOCABULARY = 1000, 512
+ID = "benchmark"
+
+
+def rows(rounds: int) -> Iterator[dict[str, Any]]:
+    """A row for the imports, and one for the whole process of a run of one step; they take turns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tokens(folder / "tokens")
+        plan(folder / "plan.json")
+        paths = {
+            IMPORTS: partial(subprocess.run, [sys.executable, "-c", IMPORTS], check=True),
+            "a run of one step": partial(train, folder),
+        }
+        interleaved(paths, rounds=1)  # what is compiled and read once is there afterwards
+        seconds, _ = interleaved(paths, rounds)
+    for name, taken in seconds.items():
+        yield {
+            "benchmark": "start of the trainer",
+            "case": "2 measurements of 128 tokens",
+            "path": name,
+            "seconds": float(np.median(taken)),
+            "times_reference": float(np.median(np.array(seconds[IMPORTS]) / taken)),
+        }
+
+
+def tokens(folder: Path) -> None:
+    """A folder of tokens that are all alike."""
+    folder.mkdir()
+    for split in SPLITS:
+        np.zeros(TOKENS, "<u2").tofile(folder / f"{split}.bin")
+    about = {"id": ID, "dtype": "uint16", "vocabulary": VOCABULARY, "end_token": 0, "unigram_loss": 0.0}
+    write_manifest(folder, about | {"tokens": dict.fromkeys(SPLITS, TOKENS)}, [f"{split}.bin" for split in SPLITS])
+
+
+def plan(path: Path) -> None:
+    """The plan of the baseline at the smoke scale, but for its length."""
+    config = load_project(scale="smoke", only="activation").runs[0].config
+    content = config.model_dump(mode="json")
+    content["training"] |= {"steps": 1, "eval_tokens": 128}
+    content["measure"] |= {"tokens": 128, "points": 1, "early": [0]}
+    known = dict.fromkeys(("name", "id", "slug", "fingerprint"), ID)
+    path.write_text(
+        json.dumps({**known, "config": content, "inputs": {"tokens": ID}, "components": components(config)})
+    )
+
+
+def train(folder: Path) -> None:
+    """Train the run, anew, in a process of its own."""
+    (folder / "run" / "run.json").unlink(missing_ok=True)
+    places = {"plan": "plan.json", "data": "tokens", "out": "run", "checkpoints": "checkpoints"}
+    words = [word for key, name in places.items() for word in (f"--{key}", str(folder / name))]
+    subprocess.run([sys.executable, "-m", "nervelab.training", *words], check=True, capture_output=True)

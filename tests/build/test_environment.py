@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,3 +80,22 @@ def test_a_variable_of_this_programs_name_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(name, "smoke")
     with pytest.raises(NervelabError, match=rf"{name} is set in the environment.*unset it"):
         refuse_ambient()
+
+
+PAGES = """
+import resource, torch
+def step():
+    for _ in range(100):
+        torch.ones(2**20)
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is that of glibc")
+def test_memory_that_is_freed_serves_again() -> None:
+    """A hundred tensors of a thousand pages each, one after the other, fetch the pages of none."""
+    pages = subprocess.run([sys.executable, "-c", PAGES], env=environment(), check=True, capture_output=True, text=True)
+    assert int(pages.stdout) < 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import numpy as np
 from benchmarks.sizes import interleaved
 from nervelab.data.folders import write_manifest
 from nervelab.datafiles import SPLITS
+from nervelab.files import write_json
 from nervelab.study.components import components
 from nervelab.study.runs import load_project
 
@@ -61,10 +61,9 @@ def plan(path: Path) -> None:
     content = config.model_dump(mode="json")
     content["training"] |= {"steps": 1, "eval_tokens": 128}
     content["measure"] |= {"tokens": 128, "points": 1, "early": [0]}
-    known = dict.fromkeys(("name", "id", "slug", "fingerprint"), ID)
-    path.write_text(
-        json.dumps({**known, "config": content, "inputs": {"tokens": ID}, "components": components(config)})
-    )
+    known: dict[str, Any] = dict.fromkeys(("name", "id", "slug", "fingerprint"), ID)
+    known |= {"config": content, "inputs": {"tokens": ID}, "components": components(config)}
+    write_json(path, known)
 
 
 def train(folder: Path) -> None:

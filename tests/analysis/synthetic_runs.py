@@ -145,6 +145,7 @@ def config(run: Planted) -> dict:
             "every": None,
             "by_position": False,
             "estimators": list(getattr(run, "estimators", ("full",))),
+            "mode": "eval",
         },
         "seed": run.seed,
     }

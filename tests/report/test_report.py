@@ -114,10 +114,12 @@ def test_everything_registered_is_in_the_markdown(laptop, known):
 def test_markdown_tables_have_as_many_cells_in_every_row(laptop):
     report = (laptop / "report.md").read_text()
     blocks = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)
-    # Of other models, of positions and of rates there is nothing to show. Besides: the summary, the runs, the timings.
+    # Of other models, of positions, of modes and of rates there is nothing to show. Besides: the summary, the runs, the
+    # timings.
     assert report.count("No run at this scale.") == 2
-    assert report.count("On request: `make ONLY=tune`.") == 1
-    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) - 3 + 3
+    for study in ("tune", "measuring-mode"):
+        assert report.count(f"On request: `make ONLY={study}`.") == 1
+    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) - 4 + 3
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 

@@ -63,6 +63,10 @@ GROUPS = {
     "bottom": "lower half",
 }
 """Of token positions."""
+MEASURING_MODES = {
+    "eval": "measured in eval mode and float32",
+    "train": "measured with the dropout and in the precision of training",
+}
 
 NOT_RUN = "not run at this scale"
 

@@ -11,6 +11,7 @@ from nervelab.analysis.labels import (
     ACTIVATIONS,
     BASES,
     FFN_WEIGHTS,
+    MEASURING_MODES,
     NORMS,
     NOT_RUN,
     OPTIMISERS,
@@ -63,12 +64,16 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "optimiser": OPTIMISERS.__getitem__,
     "optimiser_lr": lambda rate: f"learning rate {rate:g}",
     "measure_by_position": lambda _: "measured by position",
+    "measure_mode": MEASURING_MODES.__getitem__,
 }
 
 
-def run_named(row: dict[str, Any]) -> str:
-    """A run in words, from its row of runs.parquet: its model, and whatever else it does not have from its base."""
-    said_already = ("placement", "activation", "token_activation", "width_multiple")
+def run_named(row: dict[str, Any], *, without: str | None = None) -> str:
+    """A run in words, from its row of runs.parquet: its model, and whatever else it does not have from its base.
+
+    The setting `without` is left out: what the runs of a table have in common, or are compared by.
+    """
+    said_already = ("placement", "activation", "token_activation", "width_multiple", without)
     others = [_said(key, row[key]) for key in row["off_base"] if key not in said_already]
     return "; ".join([_model_named(row), *others])
 

@@ -43,10 +43,13 @@ class Gathered:
 
     Estimators that see all tokens share theirs, and so do samples of one ratio. All tokens are gathered group by group
     if there are groups of positions, and then whatever the estimators; samples are drawn from all groups together.
+    With `itself` the pre-activation is gathered as the forward rounded it, in place of the input that it follows from.
     """
 
-    def __init__(self, site: FFNSite, estimators: Sequence[Estimator], labels: Labels, *, double: bool) -> None:
-        self.site = site
+    def __init__(
+        self, site: FFNSite, estimators: Sequence[Estimator], labels: Labels, *, double: bool, itself: bool = False
+    ) -> None:
+        self.site, self.itself = site, itself
         self.groups = labels.groups
         ratios = {each.ratio for each in estimators} | ({1.0} if self.groups else set())
         timed = partial(_timed, site.name, labels, double)
@@ -55,8 +58,15 @@ class Gathered:
     def taps(self) -> Iterator[tuple[nn.Module, Timed]]:
         """The modules whose inputs are to be observed, each with its observer."""
         for of_input, of_post in self._pairs.values():
-            yield self.site.pre, of_input
+            if not self.itself:
+                yield self.site.pre, of_input
             yield self.site.down, of_post
+
+    def outputs(self) -> Iterator[tuple[nn.Module, Timed]]:
+        """The modules whose outputs are to be observed, each with its observer."""
+        if self.itself:
+            for of_pre, _ in self._pairs.values():
+                yield self.site.pre, of_pre
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -79,14 +89,15 @@ class Gathered:
     def covariances(self, factor_kd: Tensor, width: int, group: str = ALL) -> tuple[Covariance, Covariance]:
         """Of all tokens, or of those of a group: before and after the nonlinearity."""
         of_input, of_post = (self._moments(each, group) for each in self._pairs[1.0])
-        return projected(of_input, factor_kd, width=width), direct(of_post)
+        of_pre = direct(of_input) if self.itself else projected(of_input, factor_kd, width=width)
+        return of_pre, direct(of_post)
 
     def samples(self, estimator: Estimator, factor_kd: Tensor, width: int) -> tuple[Sample, Sample]:
         """Of a share of the tokens: before and after the nonlinearity."""
         of_input, of_post = self._pairs[estimator.ratio]
-        through = partial(projected, factor_kd=factor_kd, width=width)
         # The halves of the unbiased PR are multiplied with each other, for which their Gram matrices will not do.
         straight = partial(direct, as_gram=estimator.variant != "unbiased")
+        through = straight if self.itself else partial(projected, factor_kd=factor_kd, width=width)
         return _sample(of_input, through, estimator), _sample(of_post, straight, estimator)
 
     def _moments(self, timed: Timed, group: str) -> Moments:

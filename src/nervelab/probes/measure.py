@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from nervelab.probes.gather import Gathered
 from nervelab.probes.positions import ALL, Labels, Positions
 from nervelab.probes.sites import FFNSite, find_ffns
 from nervelab.probes.stopwatch import Stopwatch
-from nervelab.probes.tap import evaluating, tapped
+from nervelab.probes.tap import as_in_training, autocasting, evaluating, tapped
 from nervelab.spectra.covariance import compressed
 from nervelab.spectra.estimators import estimate
 from nervelab.spectra.exact import exact_spectrum
@@ -19,6 +19,8 @@ from nervelab.spectra.metrics import paired_metrics
 from nervelab.spectra.names import Estimator, parse
 from nervelab.spectra.sampling import sampled_spectra
 from nervelab.spectra.spectrum import Spectrum
+
+Mode = Literal["eval", "train"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,8 @@ def measure(
     *,
     positions: Positions | None = None,
     double: bool = False,
+    mode: Mode = "eval",
+    seed: int | None = None,
 ) -> list[LayerSpectra]:
     """Run `model(batch)` on every micro-batch and return the spectra of its FFNs (NerVE, section 2).
 
@@ -73,6 +77,10 @@ def measure(
     positions have moments each, which multiplies that memory by their number. All tokens together are the sum of these,
     so no token is multiplied twice: what a group costs in time is its eigenvalues.
 
+    In the mode `train` the forward is training's own: with dropout, and under the autocast that the caller has entered.
+    Buffers and random generators are restored too, and the power iteration of a spectral norm stands still. Under an
+    autocast the pre-activation itself is measured, as it was rounded, since it no longer follows from the input.
+
     Args:
         model: called once a batch; uncompiled, as compiled code does not run hooks that are added later.
         batches: whatever the model takes, on its device.
@@ -81,6 +89,8 @@ def measure(
         positions: which tokens are measured and in which groups, labelled batch by batch before the model runs; by
             default all of them, in one. All tokens of a batch have to reach every FFN, also those left out.
         double: float64 products and solves at every width, in place of float32 above 512.
+        mode: of the forward, "eval" or "train".
+        seed: of what is random in the mode `train`; by default the generators go on from where they are.
 
     Returns:
         Layer by layer, in each the estimators in the order asked for, over all measured tokens; after them the groups,
@@ -92,25 +102,30 @@ def measure(
     Raises:
         NervelabError: no FFN was found or given, or no batch; one of the FFNs saw fewer than two tokens (or a sample
             drew fewer, or a group has fewer), no estimator has one of the names, or the labels do not fit the groups or
-            the tokens of an FFN.
+            the tokens of an FFN; there is no such mode.
         NonFiniteError: activations or weights are not finite.
     """
+    if mode not in get_args(Mode):
+        raise NervelabError(f"`mode` is {mode!r}: pass 'eval' or 'train'.")
     wanted = [parse(name) for name in dict.fromkeys(estimators)]
     sites = find_ffns(model) if sites is None else sites
     if not sites:
         raise NervelabError("`sites` is empty: pass the FFNs to measure, or None for all that are found.")
     labels = Labels(positions)
+    rounded = mode == "train" and autocasting(model)
+    gathered = [Gathered(site, wanted, labels, double=double, itself=rounded) for site in sites]
+    taps = (tap for each in gathered for tap in each.taps())
+    outputs = (tap for each in gathered for tap in each.outputs())
     seen = 0
+    with evaluating(model) if mode == "eval" else as_in_training(model, seed), tapped(taps, outputs):
+        for seen, batch in enumerate(batches, 1):  # noqa: B007 (counted, for what is said of none)
+            labels.read(batch)
+            model(batch)
+    if not seen:
+        raise NervelabError(
+            "`batches` held no batch: pass a list, or make the iterator anew, as one that was read before is empty."
+        )
     with evaluating(model):
-        gathered = [Gathered(site, wanted, labels, double=double) for site in sites]
-        with tapped(tap for each in gathered for tap in each.taps()):
-            for seen, batch in enumerate(batches, 1):  # noqa: B007 (counted, for what is said of none)
-                labels.read(batch)
-                model(batch)
-        if not seen:
-            raise NervelabError(
-                "`batches` held no batch: pass a list, or make the iterator anew, as one that was read before is empty."
-            )
         layers: list[LayerSpectra] = []
         for layer in range(len(sites)):
             # Out of the list, so that a layer's moments are gone before the next is solved.

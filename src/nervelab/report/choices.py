@@ -86,12 +86,17 @@ def choices(configs: list[Config]) -> list[str]:
     """Sentences on how the runs with these RunConfigs depart from, or settle, what the paper and its code say."""
     return [
         *(sentence for holds, sentence in _SAID if any(map(holds, configs))),
-        "Spectra are measured in a separate forward pass in eval mode and float32, all layers from the same tokens: "
+        f"Spectra are measured in a separate forward pass {_forward(configs)}, all layers from the same tokens: "
         + "; ".join(sorted({_source(config["measure"]) for config in configs}))
         + ".",
         "The pre-activation spectrum is computed without approximation through a d × d problem: a linear map of d "
         "inputs has at most d nonzero eigenvalues, and the other D − d are exact zeros.",
     ]
+
+
+def _forward(configs: list[Config]) -> str:
+    said = {"eval": "in eval mode and float32", "train": "with the dropout and in the precision of training"}
+    return " or ".join(said[mode] for mode in sorted({config["measure"]["mode"] for config in configs}))
 
 
 def _source(measure: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from nervelab.spectra.moments import NonFiniteError
 from nervelab.training.artefacts import Rows
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.preemption import SPARE_SECONDS, StopRequest
-from nervelab.training.schedule import learning_rate_factor, measuring_steps
+from nervelab.training.schedule import learning_rate_factor, measuring_seed, measuring_steps
 from nervelab.training.task import Batch, Task, batch_digest
 
 if TYPE_CHECKING:
@@ -176,18 +176,13 @@ class Loop:
         """Record the spectra of every FFN and a row of the history at the current step."""
         start = time.perf_counter()
         meter, layers = self._measured()
-        evaluation = meter.evaluation() if self.task.measured_is_evaluated else self.evaluate()
-        self._record(layers, evaluation)
+        self._record(layers, self._evaluation(meter))
         self.clock.measure += time.perf_counter() - start
         self.rows.add("timing", step=self.step, train_seconds=self.clock.train, measure_seconds=self.clock.measure)
 
-    @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """The model on the whole evaluation set, in float32."""
-        meter = Meter(self.model, self.task).eval()
-        for batch in self.task.evaluated():
-            meter(self._here(batch))
-        return meter.evaluation()
+        return self._evaluated(self.task.evaluated())
 
     def precision(self) -> Any:
         """Autocast to the run's precision, or nothing in float32."""
@@ -200,16 +195,34 @@ class Loop:
         """The loss and the spectra of every FFN, from one forward."""
         meter = Meter(self.model, self.task)
         try:
-            layers = measure(
-                meter,
-                (self._here(batch) for batch in self.task.measured(self.step)),
-                self.task.sites(self.model),
-                self.config.measure.estimators,
-                positions=self.task.positions,
-            )
+            with self.precision():  # which the mode "eval" switches off
+                layers = measure(
+                    meter,
+                    (self._here(batch) for batch in self.task.measured(self.step)),
+                    self.task.sites(self.model),
+                    self.config.measure.estimators,
+                    positions=self.task.positions,
+                    mode=self.config.measure.mode,
+                    seed=measuring_seed(self.config.seed, self.step),
+                )
         except NonFiniteError as error:
             raise Diverged(f"an activation is not finite at step {self.step}") from error
         return meter, layers
+
+    def _evaluation(self, meter: Meter) -> Evaluation:
+        """The eval loss of this step: always that of eval mode in float32."""
+        if not self.task.measured_is_evaluated:
+            return self.evaluate()
+        if self.config.measure.mode == "eval":
+            return meter.evaluation()
+        return self._evaluated(self.task.measured(self.step))
+
+    @torch.no_grad()
+    def _evaluated(self, batches: Iterable[Batch]) -> Evaluation:
+        meter = Meter(self.model, self.task).eval()
+        for batch in batches:
+            meter(self._here(batch))
+        return meter.evaluation()
 
     def _record(self, layers: list[LayerSpectra], evaluation: Evaluation) -> None:
         self.solvers.update(spectrum.solver for layer in layers for spectrum in (layer.pre, layer.post))

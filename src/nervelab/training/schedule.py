@@ -1,9 +1,11 @@
-"""When to measure, and the learning rate at each step."""
+"""When to measure, what is random in it, and the learning rate at each step."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from nervelab.study.config import Measure, Training
@@ -16,6 +18,11 @@ def measuring_steps(measure: Measure, total: int) -> tuple[int, ...]:
     else:
         later = [round(total * k / measure.points) for k in range(1, measure.points + 1)]
     return tuple(sorted({step for step in (*measure.early, *later) if step <= total}))
+
+
+def measuring_seed(seed: int, step: int) -> int:
+    """Of the dropout of what is measured at a step: a word of the run's seed that nothing else is drawn from."""
+    return int(np.random.Philox(key=[seed, step], counter=[0, 0, 0, 2]).random_raw())
 
 
 def learning_rate_factor(training: Training, step: int) -> float:

@@ -22,7 +22,7 @@ class Task(Protocol):
         outputs: the size of the model's output: the vocabulary, or the number of classes.
         unigram_loss: nats of held-out targets under the frequencies of the training targets.
         tokens_per_target: how many tokens a target stands for: one, or the patches of an image.
-        measured_is_evaluated: whether the eval loss of a measured step is that of the forward which is measured.
+        measured_is_evaluated: whether the eval loss of a measured step is that of what is measured.
         positions: which tokens are measured, and in which groups; None for all of them, in one.
     """
 

@@ -29,7 +29,7 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
         last = own.filter(pl.col("step") == pl.col("step").max())
         means = last.group_by("group", maintain_order=True).agg(pl.col("n_tokens").first(), pl.col(_METRICS).mean())
         for row in means.join(_against_the_first(last), on="group", how="left", maintain_order="left").to_dicts():
-            known = {"model": run_named(run.row | {"off_base": _without_own_axis(run.row["off_base"])})}
+            known = {"model": run_named(run.row, without="measure_by_position")}
             rows.append(known | row | {"words": GROUPS[row["group"]], "state": run.state, RUNS: [run.row["name"]]})
     return pl.DataFrame(rows, schema=_SCHEMA)
 
@@ -56,10 +56,6 @@ def _remark(frame: pl.DataFrame) -> str:
     if last.is_empty():
         return ""
     return f"PR_post of the last group over the first, mean of the layers (least to largest): {', '.join(said)}."
-
-
-def _without_own_axis(off_base: list[str]) -> list[str]:
-    return [key for key in off_base if key != "measure_by_position"]
 
 
 BY_POSITION = Table(

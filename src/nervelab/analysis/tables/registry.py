@@ -6,6 +6,7 @@ from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_W
 from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
 from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
 from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
+from nervelab.analysis.tables.measuring import MEASURING_MODE
 from nervelab.analysis.tables.memory import TABLE_11
 from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.positions import BY_POSITION
@@ -27,6 +28,7 @@ TABLES = (
     TABLE_13,
     *EXPERIMENTS,
     BY_POSITION,
+    MEASURING_MODE,
     RATES,
     BASELINES,
     NOISE,

@@ -9,7 +9,7 @@ from nervelab.spectra.names import parse
 from nervelab.study.config.data import Dataset, Tokenizer
 from nervelab.study.config.models import Model
 from nervelab.study.config.optimisers import Optimiser
-from nervelab.study.config.record import Positive, Record, Share, Steps
+from nervelab.study.config.record import AS_BEFORE, Positive, Record, Share, Steps
 
 
 class Training(Record):
@@ -50,6 +50,8 @@ class Measure(Record):
     `chunk` is the number of sequences, or images, of one forward pass. `by_position` measures the thirds of a sequence,
     or the upper and the lower patches of an image, beside all of it. `estimators` are measured from the same
     activations, each under its name (see `nervelab.spectra.names`); one of them is always `full`.
+    The `mode` is that of the measured forward: `eval` is in float32, `train` has dropout and the precision of training.
+    The eval loss is in `eval` always.
     """
 
     source: Literal["probe", "batch", "training-set"]
@@ -60,6 +62,7 @@ class Measure(Record):
     chunk: Positive
     by_position: bool = False
     estimators: Annotated[tuple[str, ...], Strict(False)] = ("full",)
+    mode: Annotated[Literal["eval", "train"], AS_BEFORE] = "eval"
 
     @field_validator("estimators")
     @classmethod

@@ -203,6 +203,7 @@ _TYPES = {
     "eval_loss": pl.Float64,
     "eval_accuracy": pl.Float64,
     "off_base": pl.List(pl.String),
+    "recipes": pl.List(pl.String),
     "measure_estimators": pl.List(pl.String),
 }
 
@@ -227,6 +228,7 @@ def _row(run: MadeUp, loss: float, scale: str) -> dict:
         "width_multiple": run.width_multiple,
         "measure_estimators": list(run.estimators) if len(run.estimators) > 1 else None,
         "off_base": ["measure_estimators"] if len(run.estimators) > 1 else [],
+        "recipes": ["long", "short"],
         "config": json.dumps(config(run)),
         "parameters": 237_000,
         "outcome": run.outcome,

@@ -101,6 +101,7 @@ def _listed(run: Planted) -> dict:
     } | dict(run.off_base)
     slug = run.name.removesuffix(f"-{run.id}")
     listed = {"name": run.name, "id": run.id, "slug": slug, "studies": ["activation"], "settings": settings}
+    listed["recipes"] = ["long", "short"]
     return listed | ({"off_base": [key for key, _ in run.off_base]} if run.off_base else {})
 
 

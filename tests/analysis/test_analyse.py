@@ -77,8 +77,8 @@ def test_findings_say_in_columns_what_they_rest_on(write, tmp_path):
 def test_an_effect_of_which_nothing_is_claimed_has_no_range(whole):
     findings = pl.read_csv(whole / "findings.csv", infer_schema_length=None)
     shown = findings.filter(pl.col("claimed").is_null())
-    # shares of the gap, MixLN's exponent, pre of two models, early ranking, squared spectra
-    assert shown.height == 2 + 1 + 4 + 14 + 4
+    # shares of the gap, exponents (MixLN's, two of the long recipe), pre of two models, early ranking, squared spectra
+    assert shown.height == 2 + 3 + 4 + 14 + 4
     assert shown.select("claimed_low", "claimed_high").null_count().row(0) == (shown.height,) * 2
     assert set(shown["holds"]) == {""}
     both = findings.filter(quantity="EEE_post after training, mean over layers").row(0, named=True)

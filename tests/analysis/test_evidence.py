@@ -73,7 +73,9 @@ def test_seed_noise_is_made_again_from_the_quantities(files):
     models = quantities.filter(width_multiple=4).partition_by("placement", "activation")
     assert {model.height for model in models} == {3}
     for row in pl.read_csv(files / "tables" / "seed-noise.csv").iter_rows(named=True):
-        values = [model[row["quantity"].removesuffix("_everywhere")].to_numpy() for model in models]
+        values = [
+            model[row["quantity"].removesuffix("_everywhere").removesuffix("_short")].to_numpy() for model in models
+        ]
         if row["compared_by"] == "ratio":
             values = np.log(values)
         assert row["deviation"] == pytest.approx(math.sqrt(np.mean(np.var(values, axis=1, ddof=1))))
@@ -122,7 +124,8 @@ def test_a_failed_run_has_a_row_and_no_quantities(settings):
 
 def test_without_replicates_noise_is_empty_but_named(study, settings):
     frame = NOISE.build(gathered(run for run in whole_study() if run.seed == 0), settings)
-    assert frame["quantity"].to_list() == [*(quantity.id for quantity in all_quantities(study)), "eval_loss_everywhere"]
+    ids = [quantity.id for quantity in all_quantities(study)]
+    assert frame["quantity"].to_list() == [*ids, *(f"{id}_short" for id in ids), "eval_loss_everywhere"]
     assert frame["deviation"].null_count() == frame.height
 
 

@@ -32,6 +32,7 @@ FINEWEB = {
     "placement": "preln",
     "activation": "squared-relu",
     "optimiser": "adamw",
+    "recipes": ["short"],
     "off_base": [],
 }
 MIXER = {
@@ -41,6 +42,7 @@ MIXER = {
     "token_activation": "gelu",
     "optimiser": "adam",
     "perplexity": None,
+    "recipes": ["short"],
     "off_base": [],
 }
 
@@ -202,6 +204,11 @@ def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):
     table = RATES.build(with_copies(core, *swept), settings)
     assert table["rate"].to_list() == [1e-3, 3e-3, 6e-3]
     assert table["best"].to_list() == ["", "lowest", ""]
+    assert set(table["model"]) == {"sibling of GPT-2 160M, PreLN squared ReLU"}
+    ends = RATES.build(with_copies(core, *swept[:2]), settings)
+    assert ends["best"].to_list() == ["", "lowest, at an end"]
+    other_start = swept[1] | {"config": swept[1]["config"] | {"model": {"embedding_std": 0.5}}}
+    assert RATES.build(with_copies(core, swept[0], other_start), settings).is_empty()
     assert RATES.build(core, settings).is_empty()
 
 
@@ -234,4 +241,7 @@ def test_runs_are_named_by_what_they_are():
     assert run_named(row | {"optimiser": "muon", "off_base": ["optimiser"]}).endswith("; Muon")
     assert run_named(MIXER | {"width_multiple": 4, "config": itself}) == "MLP-Mixer, GELU, GELU"
     wide = {"base": "gpt2-codeparrot", "placement": "none", "activation": "relu", "width_multiple": 8}
-    assert run_named(wide | {"off_base": ["placement", "width_multiple"]}) == "norm-free ReLU, D = 8d"
+    wide |= {"off_base": ["placement", "width_multiple"], "recipes": ["long", "short"]}
+    assert run_named(wide) == "norm-free ReLU, D = 8d"
+    assert run_named(wide | {"recipes": ["short"]}) == "norm-free ReLU, D = 8d; short recipe"
+    assert run_named(wide | {"recipes": []}) == "norm-free ReLU, D = 8d"

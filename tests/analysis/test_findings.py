@@ -215,7 +215,7 @@ CLAIMED = {
     "normfree-inertia": [(0.95, math.inf), (0.95, math.inf), (-math.inf, 0.01), (0.9, 1.1)],
     "normfree-compensation": [MORE, MORE, (0.3, 0.5), MORE] * 2,
     "normfree-gap": [UP, DOWN, DOWN, DOWN, DOWN, SHOWN, SHOWN],
-    "return-on-width": [MORE, MORE, MORE, MORE, (-0.25, 0.25), (-math.inf, -0.25), SHOWN],
+    "return-on-width": [MORE, MORE, MORE, MORE, (-0.25, 0.25), (-math.inf, -0.25), SHOWN, SHOWN, SHOWN],
     "placement-ppl": [DOWN, DOWN],
     "r-checkpoints-pre": [(-math.inf, -0.9), DOWN] * 2,
     "r-checkpoints-post": [*[(-math.inf, -0.8), DOWN] * 2, UP],

@@ -114,12 +114,13 @@ def test_everything_registered_is_in_the_markdown(laptop, known):
 def test_markdown_tables_have_as_many_cells_in_every_row(laptop):
     report = (laptop / "report.md").read_text()
     blocks = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)
-    # Of other models, of positions, of modes and of rates there is nothing to show. Besides: the summary, the runs, the
-    # timings.
+    # Of other models, of positions, of modes, of lengths and of rates there is nothing to show. Besides: the summary,
+    # the runs, the timings.
     assert report.count("No run at this scale.") == 2
+    assert report.count("No model is trained by two recipes at this scale.") == 1
     for study in ("tune", "measuring-mode"):
         assert report.count(f"On request: `make ONLY={study}`.") == 1
-    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) - 4 + 3
+    assert len(blocks) == len(FINDINGS) + len(_SHOWN_TABLES) - 5 + 3
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -181,7 +182,7 @@ def test_the_summary_shows_the_effect_that_decides(page, partial_page):
 
 
 def test_table_2_shows_both_numbers(page):
-    assert "PreLN GELU 2.714 29.37 1 2 3.380 0.004 3 finished" in page.text
+    assert "PreLN GELU long 2.714 29.37 1 2 3.380 0.004 3 finished" in page.text
     assert "PreLN ReLU better than PreLN GELU" in page.text
 
 
@@ -244,7 +245,8 @@ def test_the_effect_beside_a_verdict_is_the_one_that_decides(laptop):
 
 
 def test_a_run_is_named_with_what_is_off_its_base():
-    row = {"base": "gpt2-codeparrot", "placement": "preln", "activation": "gelu", "width_multiple": 2, "off_base": []}
+    row = {"base": "gpt2-codeparrot", "placement": "preln", "activation": "gelu", "width_multiple": 2}
+    row |= {"off_base": [], "recipes": ["long"]}
     plain = run_named(row)
     assert plain == named({"placement": "preln", "activation": "gelu", "width_multiple": 2})
     assert run_named(row | {"off_base": ["width_multiple"]}) == plain
@@ -265,7 +267,7 @@ def test_every_run_is_listed_with_its_outcome(page, partial_page):
 def test_absent_and_failed_runs_are_shown_as_that(partial, partial_page):
     assert "PreLN ReLU: not run at this scale" in partial_page.text
     assert "GELU 4d: stuck at step 429" in partial_page.text
-    assert "norm-free ReLU 2.988 – – – – – – not run at this scale" in partial_page.text
+    assert "norm-free ReLU long 2.988 – – – – – – not run at this scale" in partial_page.text
     assert "its verdicts claim nothing" in partial_page.text
     assert sorted(path.stem for path in (partial / "figures").iterdir()) == [f.id for f in FIGURES]
 

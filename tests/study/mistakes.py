@@ -42,8 +42,11 @@ class Mistake:
             path.write_bytes(text.replace(self.old.encode(), new, 1))
 
 
-BASE = r"bases\.gpt2-codeparrot\.laptop"
-ADAMW = "adamw: {name: adamw, lr: 3.0e-3"
+BASE = r"bases\.gpt2-codeparrot\.paper"
+ADAMW_RATE = "          lr: 1.0e-3"
+SIBLING = "sibling: {d_model: 64, layers: 4}"
+SHORT = "  short:\n    steps: "
+ADAFACTOR = "{base: [gpt2-codeparrot], optimiser: [adafactor], lr:"
 SMALL = "python-packages-small: {from: python-packages,"
 SMOKE = "smoke: {from: laptop, dataset: python-packages-small}"
 RELEASED = "- model.placement: [released]"
@@ -61,10 +64,8 @@ MISTAKES = (
     Mistake(
         "not-utf-8", "a byte that is not UTF-8", DATA, "# Python source", b"# \xe9", r", line \d+: not UTF-8; save"
     ),
-    Mistake(
-        "control-character", "a control character", BASES, "# Adafactor", "# \x07", r"character #x0007 is not allo"
-    ),
-    Mistake("tab", "a tab as indent", QUESTION, "  laptop: {", "\tlaptop: {", r", line \d+: .*a tab: indent by spaces"),
+    Mistake("control-character", "a control character", BASES, "# A base", "# \x07", r"character #x0007 is not allo"),
+    Mistake("tab", "a tab as indent", QUESTION, "  laptop:\n", "\tlaptop:\n", r", line \d+: .*a tab: indent by spaces"),
     Mistake(
         "indent", "an indent that fits nothing", BASES, "      model:", "     model:", r", line \d+: .*; mend the YAML"
     ),
@@ -115,12 +116,12 @@ MISTAKES = (
         "key-misspelt",
         "a misspelt key",
         BASES,
-        "        steps: 800",
-        "        stepz: 800",
+        "        steps: 41000",
+        "        stepz: 41000",
         r"training\.stepz: this key",
     ),
     Mistake(
-        "key-missing", "a missing key", BASES, "        steps: 800\n", "", rf"{BASE}\.training\.steps: this key is m"
+        "key-missing", "a missing key", BASES, "        steps: 41000\n", "", rf"{BASE}\.training\.steps: this key is m"
     ),
     Mistake(
         "analysis-key", "a misspelt key of analysis", QUESTION, "confidence:", "confidense:", r"analysis\.confidense"
@@ -138,21 +139,31 @@ MISTAKES = (
         r"^scale: .*'desk'",
     ),
     Mistake(
-        "number-quoted", "a number in quotes", BASES, "steps: 800", "steps: '800'", r"steps: .*'800'; .*without quotes"
+        "number-quoted",
+        "a number in quotes",
+        BASES,
+        "steps: 41000",
+        "steps: '41000'",
+        r"steps: .*'41000'; .*without quotes",
     ),
     Mistake(
-        "number-underscore", "an underscore in a number", BASES, "steps: 800", "steps: 8_00", r"steps: .*underscores"
+        "number-underscore",
+        "an underscore in a number",
+        BASES,
+        "steps: 41000",
+        "steps: 41_000",
+        r"steps: .*underscores",
     ),
-    Mistake("number-leading-zero", "a leading zero", BASES, "steps: 800", "steps: 0800", r"steps: .*or leading zeros"),
+    Mistake(
+        "number-leading-zero", "a leading zero", BASES, "steps: 41000", "steps: 041000", r"steps: .*or leading zeros"
+    ),
     Mistake(
         "number-percent", "a number with a unit", QUESTION, "0.15", "15%", r"window_start: .*'15%'; write a plain num"
     ),
     Mistake(
-        "number-not-whole", "a fraction of a step", BASES, "steps: 800", "steps: 8.5e1", r"training\.steps: .*85\.0"
+        "number-not-whole", "a fraction of a step", BASES, "steps: 41000", "steps: 8.5e1", r"training\.steps: .*85\.0"
     ),
-    Mistake(
-        "number-nan", "not a number", BASES, ADAMW, "adamw: {name: adamw, lr: .nan", r"lr: .*finite number, but is nan"
-    ),
+    Mistake("number-nan", "not a number", BASES, ADAMW_RATE, "          lr: .nan", r"lr: .*finite number, but is nan"),
     Mistake(
         "number-infinite", "an infinite number", BASES, "init_std: 0.02", "init_std: .inf", r"init_std: .*finite number"
     ),
@@ -160,10 +171,10 @@ MISTAKES = (
         "number-too-large", "a number that overflows", BASES, "init_std: 0.02", "init_std: 1e999", r"init_std: .*finite"
     ),
     Mistake(
-        "number-bound", "a number out of bounds", BASES, "batch: 8", "batch: 0", r"training\.batch: .*greater than 0"
+        "number-bound", "a number out of bounds", BASES, "batch: 512", "batch: 0", r"training\.batch: .*greater than 0"
     ),
     Mistake(
-        "number-negative", "a negative rate", BASES, "  lr: 0.1\n", "  lr: -0.1\n", r"adafactor\.lr: .*greater than 0"
+        "number-negative", "a negative rate", BASES, "  lr: 0.01\n", "  lr: -0.01\n", r"adafactor\.lr: .*greater than 0"
     ),
     Mistake(
         "share-above-one",
@@ -174,14 +185,14 @@ MISTAKES = (
         r"dion\.rank_fraction: .*1",
     ),
     Mistake(
-        "bare-no", "a bare no", BASES, "decay: cosine", "decay: no", r"training\.decay: .*False; .*put it in quotes"
+        "bare-no", "a bare no", BASES, "decay: linear", "decay: no", r"training\.decay: .*False; .*put it in quotes"
     ),
     Mistake("bare-on", "a bare on", DATA, "cleaning: code", "cleaning: on", r"cleaning: .*True; .*put it in quotes"),
     Mistake(
         "boolean",
         "a number for a switch",
         BASES,
-        "nesterov: false",
+        "nesterov: true",
         "nesterov: 0.9",
         r"muon\.nesterov: .*boolean.* 0\.9",
     ),
@@ -210,18 +221,18 @@ MISTAKES = (
         r"python-packages: validation and",
     ),
     Mistake(
-        "both", "one of two keys too many", BASES, "points: 12", "points: 12, every: 3", r"laptop\.measure: give either"
+        "both", "one of two keys too many", BASES, "every: 200", "every: 200, points: 3", r"paper\.measure: give either"
     ),
     Mistake(
-        "shape", "a shape that does not fit", BASES, "heads: 4", "heads: 5", rf"{BASE}\.model: heads \(5\) must divide"
+        "shape", "a shape that does not fit", BASES, "heads: 12", "heads: 5", rf"{BASE}\.model: heads \(5\) must divide"
     ),
     Mistake(
         "multiple",
         "tokens that are no whole sequences",
         BASES,
-        "eval_tokens: 65536",
-        "eval_tokens: 65537",
-        rf"{BASE}: training\.eval",
+        "model: {context: 64, emb",
+        "training: {eval_tokens: 65537}\n      model: {context: 64, emb",
+        r"bases\.gpt2-codeparrot\.laptop: training\.eval",
     ),
     Mistake(
         "rest",
@@ -246,6 +257,171 @@ MISTAKES = (
         "{name: adamw, lr",
         "{name: lion, lr",
         r"adamw: 'lion' is no 'name' kno",
+    ),
+    # Siblings and recipes.
+    Mistake(
+        "sibling-key",
+        "a misspelt key of a sibling",
+        BASES,
+        SIBLING,
+        "sibling: {d: 64, layers: 4}",
+        r"sibling\.d: this key",
+    ),
+    Mistake(
+        "sibling-missing",
+        "a sibling without depth",
+        BASES,
+        SIBLING,
+        "sibling: {d_model: 64}",
+        r"sibling\.layers: this key",
+    ),
+    Mistake(
+        "sibling-type", "a number for a sibling", BASES, SIBLING, "sibling: 64", r"laptop\.sibling: should be a mapping"
+    ),
+    Mistake(
+        "sibling-quoted",
+        "a sibling's width in quotes",
+        BASES,
+        SIBLING,
+        "sibling: {d_model: '64', layers: 4}",
+        r"sibling\.d_model: .*'64'; .*without quotes",
+    ),
+    Mistake(
+        "sibling-odd",
+        "a sibling of odd width",
+        BASES,
+        SIBLING,
+        "sibling: {d_model: 63, layers: 4}",
+        r"sibling\.d_model: d_model \(63\) must be even",
+    ),
+    Mistake(
+        "sibling-derived",
+        "a sibling that states what the rule decides",
+        BASES,
+        "model: {context: 64, ",
+        "model: {heads: 8, context: 64, ",
+        r"laptop\.model\.heads: follows from the paper's model by the rule for siblings; remove it",
+    ),
+    Mistake(
+        "sibling-of-itself",
+        "a sibling at the paper's scale",
+        BASES,
+        "    paper:\n",
+        f"    paper:\n      {SIBLING}\n",
+        r"gpt2-codeparrot\.paper\.sibling: the paper's own models are no siblings",
+    ),
+    Mistake(
+        "sibling-rate",
+        "a sibling that states what the recipe decides",
+        BASES,
+        "      model: {context: 64, ",
+        "      training: {steps: 900}\n      model: {context: 64, ",
+        r"laptop\.training\.steps: the recipe 'long' decides this; say it in recipes\.long",
+    ),
+    Mistake(
+        "recipe-key",
+        "a misspelt key of a recipe",
+        QUESTION,
+        SHORT,
+        SHORT.replace("steps", "stepz"),
+        r"short\.stepz: this",
+    ),
+    Mistake("recipe-steps", "a recipe of no steps", QUESTION, SHORT, f"{SHORT}0 # ", r"short\.steps: .*greater than 0"),
+    Mistake(
+        "recipe-row-key",
+        "a misspelt key of a row",
+        QUESTION,
+        ADAFACTOR,
+        f"{ADAFACTOR} 1.0, rate:",
+        r"rates\.\d\.rate: this",
+    ),
+    Mistake(
+        "recipe-rate",
+        "a row without a rate",
+        QUESTION,
+        ADAFACTOR,
+        f"{ADAFACTOR[:-3]}steps:",
+        r"rates\.\d\.lr: this key is mi",
+    ),
+    Mistake(
+        "recipe-rate-quoted",
+        "a rate in quotes",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("lr:", "lr: '0.1', rest_lr:"),
+        r"rates\.\d\.lr: .*'0\.1'; .*without quotes",
+    ),
+    Mistake(
+        "recipe-row-empty",
+        "a row about nothing",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("[adafactor]", "[]"),
+        r"rates\.\d\.optimiser: .*at least 1",
+    ),
+    Mistake(
+        "recipe-row-base",
+        "a row about an unknown base",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("gpt2-codeparrot", "gpt3"),
+        r"recipes\.short\.rates\.\d\.base\.0 refers to 'gpt3'",
+    ),
+    Mistake(
+        "recipe-row-optimiser",
+        "a row about an unknown optimiser",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("adafactor", "lion"),
+        r"recipes\.short\.rates\.\d\.optimiser\.0 refers to 'lion'",
+    ),
+    Mistake(
+        "recipe-row-placement",
+        "a row about an unknown placement",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("{", "{placement: [top], "),
+        r"recipes\.short\.rates\.\d\.placement\.0: .*'top'",
+    ),
+    Mistake(
+        "recipe-row-rest",
+        "a rate of the rest for an optimiser that leaves none",
+        QUESTION,
+        ADAFACTOR,
+        ADAFACTOR.replace("lr:", "rest_lr: 0.1, lr:"),
+        r"recipes\.short\.rates\.\d\.rest_lr: adafactor trains every parameter itself",
+    ),
+    Mistake(
+        "recipe-no-row",
+        "a run that no row of its recipe is about",
+        QUESTION,
+        "{base: [gpt2-openwebtext], lr:",
+        "{base: [gpt2-openwebtext], placement: [postln], lr:",
+        r"recipes\.short\.rates: no row is about base gpt2-openwebtext, placement preln, .*; add one with its lr",
+    ),
+    Mistake(
+        "recipe-unknown",
+        "a study of an unknown recipe",
+        QUESTION,
+        "recipe: long\n",
+        "recipe: longer\n",
+        r"studies\.activation\.recipe refers to 'longer', which recipes does not define",
+    ),
+    Mistake(
+        "recipe-unknown-on-an-axis",
+        "an unknown recipe on an axis",
+        QUESTION,
+        "recipe: [long]",
+        "recipe: [[long]]",
+        r"studies\.placement\.axes\.\d\.recipe: there is no recipe \['long'\] \(there is long, short\)",
+    ),
+    Mistake(
+        "recipe-uses",
+        "a scale that takes what no recipe has",
+        QUESTION,
+        "recipes: rates",
+        "recipes: steps",
+        r"scales\.smoke\.recipes: .*'steps'",
     ),
     # Names that refer to something.
     Mistake(
@@ -284,8 +460,8 @@ MISTAKES = (
         "unknown-base-on-an-axis",
         "an unknown base on an axis",
         QUESTION,
-        "[mixer-cifar100]",
-        "[mixer]",
+        "- base: [mixer-cifar100]",
+        "- base: [mixer]",
         r"there is no base 'mixer'",
     ),
     # Axes.
@@ -295,7 +471,7 @@ MISTAKES = (
         QUESTION,
         RELEASED,
         "- model.place: [x]",
-        r"axes\.2\.model\.place: there is no",
+        r"axes\.1\.model\.place: there is no",
     ),
     Mistake(
         "axis-value",
@@ -327,7 +503,7 @@ MISTAKES = (
         QUESTION,
         RELEASED,
         "- seed: 3",
-        r"axes\.2\.seed: should be a list in square",
+        r"axes\.1\.seed: should be a list in square",
     ),
     Mistake(
         "axes-empty",
@@ -343,7 +519,7 @@ MISTAKES = (
         QUESTION,
         RELEASED,
         "- seed: [-1]",
-        r"axes\.2\.seed: .*greater than or equal to 0",
+        r"axes\.1\.seed: .*greater than or equal to 0",
     ),
     # What derives.
     Mistake(
@@ -366,7 +542,7 @@ MISTAKES = (
         "from-in-a-circle",
         "two that derive from each other",
         BASES,
-        "      dataset: python-packages\n",
+        "      from: paper\n",
         "      from: smoke\n",
         r"\.from: '\w+' leads back",
     ),
@@ -375,7 +551,7 @@ MISTAKES = (
         "`from` names what it lies in",
         BASES,
         "        family: decoder",
-        "        from: gpt2-codeparrot.laptop",
+        "        from: gpt2-codeparrot.paper",
         r"model\.from: .*leads back",
     ),
     Mistake(
@@ -416,7 +592,7 @@ MISTAKES = (
         QUESTION,
         RELEASED,
         "- from: width",
-        r"axes\.2\.from: should be a list",
+        r"axes\.1\.from: should be a list",
     ),
     Mistake(
         "change-unknown",
@@ -430,8 +606,8 @@ MISTAKES = (
         "change-idle",
         "a scale changes what every base states",
         QUESTION,
-        "laptop: {runs: all}",
-        "laptop: {runs: all, changes: {dataset: digits}}",
+        "      training: {batch: 8,",
+        "      dataset: digits\n      training: {batch: 8,",
         r"laptop\.changes\.dataset: changes no base",
     ),
     Mistake(
@@ -487,8 +663,8 @@ MISTAKES = (
         "optimiser-outside",
         "an optimiser named as a path",
         BASES,
-        "        sgd: {",
-        "        ../sgd: {",
+        "        sgd:\n",
+        "        ../sgd:\n",
         r"optimisers\.\.\./sgd: this makes no",
     ),
     Mistake(

@@ -36,9 +36,9 @@ def planned(path: Path) -> Iterator[str]:
                 continue
             points = [point for point in expand(params, scale, only) if only in (None, point.study)]
             for position, point in enumerate(points):
-                shown = _short([point.dataset, list(point.values.items()), point.off_base])
+                shown = _short([point.dataset, list(point.values.items()), point.off_base, point.recipes])
                 yield f"{asked} {point.study} {position} {_short(point.config.model_dump(mode='json'))} {shown}"
-            listed = [[run.slug, run.studies, list(run.settings.items()), run.off_base] for run in runs]
+            listed = [[run.slug, run.studies, list(run.settings.items()), run.off_base, run.recipes] for run in runs]
             yield f"{asked} {len(runs)} runs {_short(listed)}"
 
 

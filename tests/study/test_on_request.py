@@ -28,8 +28,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_is_made_always_unless_it_says_otherwise():
     studies = read_params(PARAMS).studies
-    on_request = {name for name, study in studies.items() if study.on_request}
-    assert on_request == {WIDE, "left-open", "measuring-mode", "tune"}
+    assert {name for name, study in studies.items() if study.on_request} == {
+        WIDE,
+        "deep",
+        "left-open",
+        "measuring-mode",
+        "tune",
+    }
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
@@ -78,11 +83,13 @@ def test_its_files_are_targets_only_where_it_is_named(here: Path):
     )
 
 
-def test_runs_of_a_scale_that_cannot_be_resolved_are_let_be(here: Path):
+@pytest.mark.parametrize("axes", [[{"seed": [0]}], [{"seed": [0]}, {"base": ["gpt2-codeparrot", "mine"]}]])
+def test_runs_of_a_scale_that_cannot_be_resolved_are_let_be(here: Path, axes: list):
     """What is not theirs, in folders that all scales share, is judged as ever."""
     params = written()
-    base = params["studies"]["mixer"]["base"]
-    del params["bases"][base]["paper"]
+    params["bases"]["mine"] = {scale: {"from": f"gpt2-codeparrot.{scale}"} for scale in ("laptop", "smoke")}
+    base = "mine" if len(axes) == 1 else "gpt2-codeparrot"
+    params["studies"] = {"mine": {"question": "Which?", "base": base, "axes": axes}}
     shutil.rmtree(here / "config")
     saved(here, params)
     unresolvable = layout.run_folder("paper", "decoder-of-yesterday")

@@ -16,7 +16,7 @@ from nervelab.study.runs import Project, load_project
 from nervelab.study.targets import Targets
 from study.project_files import PARAMS, ROOT, copied, saved, written
 
-SHARING = ("activation", "width", "placement", "norm-kind", "adafactor")
+SHARING = ("width", "placement", "norm-kind", "adafactor")
 ASKED = written()["studies"]
 STUDIES = tuple(name for name, study in ASKED.items() if not study.get("on_request"))
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from nervelab.study.runs import Project, covering, load_project
 from study.project_files import saved, written
 
 ROOT = Path(__file__).resolve().parents[2]
+RECIPE = {"steps": 800, "rates": [{"lr": 3.0e-3}]}
 
 
 @pytest.fixture
@@ -36,10 +38,9 @@ def names(project: Project) -> list[str]:
     return [run.name for run in project.runs]
 
 
-ARCHITECTURES = [
-    *(("preln", each) for each in ("gelu", "relu", "geglu", "swiglu")),
-    *(("none", each) for each in ("gelu", "relu", "learnable-leaky-relu")),
-]
+REPEATED = [(placement, activation) for placement in ("preln", "none") for activation in ("gelu", "relu")]
+CORE = [*REPEATED, ("none", "learnable-leaky-relu")]
+ARCHITECTURES = [*CORE, ("preln", "geglu"), ("preln", "swiglu")]
 
 
 def points(project: Project, study: str) -> list[tuple]:
@@ -51,11 +52,13 @@ def points(project: Project, study: str) -> list[tuple]:
 def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5_and_of_appendix_g(scale: str):
     project = load_project(ROOT / "params.yaml", scale)
     seeds = (0, 1, 2) if scale == "laptop" else (0,)
-    assert set(points(project, "activation")) == {(*each, 4, seed) for each in ARCHITECTURES for seed in seeds}
-    assert set(points(project, "width")) == {(*each, width, 0) for each in ARCHITECTURES for width in range(1, 9)}
+    assert set(points(project, "activation")) == {(*each, 4, seed) for each in CORE for seed in seeds}
+    assert set(points(project, "width")) == {
+        *((*each, width, 0) for each in ARCHITECTURES for width in range(1, 9)),
+        *((*each, 4, seed) for each in REPEATED for seed in seeds[1:]),
+    }
     assert set(points(project, "placement")) == {
         *((each, "gelu", width, 0) for each in ("preln", "mixln", "postln") for width in range(1, 9)),
-        *((each, "gelu", 4, seed) for each in ("mixln", "postln") for seed in seeds[1:]),
         ("released", "gelu", 4, 0),
     }
     core = [run for run in project.runs if set(run.studies) & {"activation", "width", "placement", "fidelity"}]
@@ -64,7 +67,10 @@ def test_the_studies_of_gpt2_are_those_of_sections_3_1_to_3_5_and_of_appendix_g(
     (estimated,) = [run for run in project.runs if "fidelity" in run.studies]
     assert (estimated.studies, estimated.off_base) == (("fidelity",), ("measure.estimators",))
     assert points(project, "fidelity") == [("preln", "gelu", 4, 0)]
-    assert len(core) == len(configurations) + (len(seeds) - 1) * (7 + 2) + 1
+    short = len(configurations) + (len(seeds) - 1) * len(REPEATED) + 1
+    long = len(seeds) * len(CORE) + 2 + 2 * 2  # of other placements, and the least and the greatest width of two
+    by_recipe = {("short",): short, ("long",): long} if scale == "laptop" else {("long", "short"): short}
+    assert Counter(run.recipes for run in core) == by_recipe
     measured = {run.config.measure.tokens or run.config.training.batch * run.config.model.context for run in core}
     assert len(measured) == 1
     widest = max(run.config.model.width_multiple * run.config.model.d_model for run in core)
@@ -88,12 +94,12 @@ def test_an_edit_of_one_setting_changes_the_ids_it_concerns(tmp_path: Path, para
     before = names(resolved(tmp_path, params))
     params["bases"]["gpt2-codeparrot"]["paper"]["training"]["steps"] = 5
     assert names(resolved(tmp_path, params)) == before
-    params["bases"]["gpt2-codeparrot"]["laptop"]["training"]["steps"] = 999
+    params["recipes"]["long"]["steps"] += 1
     assert not set(names(resolved(tmp_path, params))) & set(before)
 
 
 def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Path, params: dict):
-    params = only(params, "activation")
+    params = only(params, "activation") | {"recipes": {"long": RECIPE}}
     before = names(resolved(tmp_path, params))
     params["datasets"]["renamed"] = params["datasets"].pop("python-packages")
     params["datasets"]["python-packages-small"]["from"] = "renamed"
@@ -101,6 +107,8 @@ def test_names_of_things_and_their_order_in_the_file_do_not_matter(tmp_path: Pat
     laptop["dataset"] = "renamed"
     params["bases"] = {"gpt2-codeparrot": params["bases"]["gpt2-codeparrot"]}
     laptop["model"] = dict(reversed(laptop["model"].items()))
+    params["recipes"] = {"renamed": RECIPE}
+    params["studies"]["activation"]["recipe"] = "renamed"
     params["studies"]["other-name"] = params["studies"].pop("activation")
     assert names(resolved(tmp_path, params)) == before
 
@@ -142,7 +150,7 @@ def test_covering_shows_each_component_once_and_stays_small(tmp_path: Path, para
 
 
 def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
-    params = only(params, "activation")
+    params = only(params, "activation") | {"recipes": {"long": RECIPE}}
     params["studies"]["activation"]["axes"] = [{"training.steps": [500, 800], "optimiser.lr": [1.0e-3, 3.0e-3]}]
     project = resolved(tmp_path, params)
     assert [(run.config.training.steps, run.config.optimiser.lr) for run in project.runs] == [
@@ -164,6 +172,13 @@ def test_any_setting_of_the_base_can_be_an_axis(tmp_path: Path, params: dict):
 def test_every_optimiser_can_be_an_axis_by_name(tmp_path: Path, params: dict, scale: str):
     before = load_project(ROOT / "params.yaml", scale, "activation").runs[0]
     params = only(params, "activation")
+    optimisers = params["bases"]["gpt2-codeparrot"]["paper"]["optimisers"]
+    for base in params["bases"]:
+        for name in params["bases"][base].get("paper", {}).get("optimisers", {}):
+            optimisers.setdefault(name, {"from": f"{base}.paper.optimisers.{name}"})
+    for name in ("muon", "dion"):  # the head is tied here
+        optimisers[name]["rest"] = {"head_lr": None}
+    params["recipes"]["long"]["rates"].insert(0, {"lr": 0.5})
     params["studies"]["activation"]["axes"] = [{"optimiser": list(OPTIMISERS)}]
     params["scales"][scale]["runs"] = "all"
     project = resolved(tmp_path, params, scale)
@@ -186,28 +201,28 @@ def test_a_base_is_an_axis_and_what_a_run_has_is_held_against_its_own(tmp_path: 
 
 
 def test_the_rate_of_the_rest_can_be_an_axis(tmp_path: Path, params: dict):
-    params = only(params, "activation")
-    params["studies"]["activation"]["axes"] = [{"optimiser": ["muon"], "optimiser.rest.lr": [1.0e-3, 2.0e-3]}]
+    params = only(params, "optimiser") | {"recipes": {"short": RECIPE}}
+    params["studies"]["optimiser"]["axes"] = [{"optimiser": ["muon"], "optimiser.rest.lr": [1.0e-3, 2.0e-3]}]
     rates = [(run.config.optimiser.lr, run.config.optimiser.rest.lr) for run in resolved(tmp_path, params).runs]
-    assert rates == [(0.01, 1.0e-3), (0.01, 2.0e-3)]
+    assert rates == [(3.0e-3, 1.0e-3), (3.0e-3, 2.0e-3)]
 
 
 def test_the_rate_of_the_head_can_be_an_axis(tmp_path: Path, params: dict):
-    params = only(params, "activation")
+    params = only(params, "optimiser")
     axes = {"optimiser": ["muon"], "model.tied_embeddings": [False], "optimiser.rest.head_lr": [None, 2.0e-3]}
-    params["studies"]["activation"]["axes"] = [axes]
+    params["studies"]["optimiser"]["axes"] = [axes]
     runs = resolved(tmp_path, params).runs
     assert [run.config.optimiser.rest.head_lr for run in runs] == [None, 2.0e-3]
     assert len({run.id for run in runs}) == 2
     axes["model.tied_embeddings"] = [True]
-    with pytest.raises(NervelabError, match=r"studies\.activation.*tied head is the embedding.*leave head_lr"):
+    with pytest.raises(NervelabError, match=r"studies\.optimiser.*tied head is the embedding.*leave head_lr"):
         resolved(tmp_path, params)
 
 
 def test_a_scale_may_take_seed_0_alone(tmp_path: Path, params: dict):
     params = only(params, "activation")
     params["scales"]["laptop"]["seeds"] = "zero"
-    assert [run.config.seed for run in resolved(tmp_path, params).runs] == [0] * 7
+    assert [run.config.seed for run in resolved(tmp_path, params).runs] == [0] * len(CORE)
 
 
 def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
@@ -225,7 +240,7 @@ def test_seeds_repeat_every_run(tmp_path: Path, params: dict):
 
 def test_the_slug_comes_from_the_config_alone():
     runs = load_project(ROOT / "params.yaml", "laptop").runs
-    assert runs[20].slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s2"
+    assert runs[14].slug == "decoder-normfree-learnable-leaky-relu-4d-adamw-s2"
     slugs = {run.slug for run in runs}
     assert "decoder-normfree-spectral-norm-learnable-leaky-relu-4d-adamw-s0" in slugs
     assert "decoder-postln-rmsnorm-rope-swiglu-D128-adam-s0" in slugs

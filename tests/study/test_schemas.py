@@ -52,6 +52,8 @@ def test_a_study_in_one_file_fits_too():
     ("keys", "value", "fits"),
     [
         (("laptop", "training", "steps"), 900, True),
+        (("laptop", "sibling"), {"layers": 12}, True),
+        (("laptop", "sibling"), {"heads": 4}, False),
         (("laptop", "training", "steps"), "900", False),
         (("laptop", "training", "stepz"), 900, False),
         (("laptop", "optimisers", "adamw", "lr"), 0, False),
@@ -65,6 +67,23 @@ def test_what_fits_is_what_may_be_said_in_part(keys: tuple[str, ...], value: Any
     content = copy.deepcopy(read_yaml(file))
     part = content["bases"]["gpt2-codeparrot"]
     for key in keys[:-1]:
-        part = part[key]
+        part = part.setdefault(key, {})
     part[keys[-1]] = value
     assert (complaints(file, content) == []) is fits
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fits"),
+    [
+        ({"steps": 800, "rates": [{"lr": 0.1}]}, True),
+        ({"steps": 800, "rates": [{"placement": ["none"], "lr": 0.1, "steps": 9}]}, True),
+        ({"steps": 800, "rates": [{"placement": ["none"]}]}, False),
+        ({"steps": 800, "rates": []}, False),
+        ({"rates": [{"lr": 0.1}]}, False),
+        ({"from": "short", "steps": 800}, False),  # recipes derive from nothing
+    ],
+)
+def test_a_recipe_is_stated_in_full(recipe: dict[str, Any], fits: bool):
+    content = read_yaml(PARAMS)
+    content["recipes"]["mine"] = recipe
+    assert (complaints(PARAMS, content) == []) is fits

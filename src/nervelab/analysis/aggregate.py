@@ -22,6 +22,7 @@ _ALWAYS = {
 }
 _RESULTS = {
     "off_base": pl.List(pl.String),
+    "recipes": pl.List(pl.String),
     "config": pl.String,
     "parameters": pl.Int64,
     "outcome": pl.String,
@@ -41,7 +42,8 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     """Verify every listed run and gather all of them into five tables below `out_dir`.
 
     runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns; `off_base` names
-    those of them in which the run differs from its study's base, `config` is its whole RunConfig as JSON.
+    those of them in which the run differs from its study's base, `recipes` those by which it was trained as it was,
+    `config` is its whole RunConfig as JSON.
     spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet and
     estimators.parquet do too, and are the only ones that may differ between two executions of the same runs.
 
@@ -89,6 +91,7 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
         {"scale": scale, "name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
         | {name: columns.get(name) for name in names}
         | {"off_base": [_column(key) for key in folder.listed.get("off_base", [])]}
+        | {"recipes": folder.listed.get("recipes", [])}
         | _results(folder.recorded)
         for folder, columns in zip(folders, settings, strict=True)
     ]

@@ -23,6 +23,10 @@ BASELINE: dict[str, Any] = {
     "width_multiple": 4,
     "optimiser": "adamw",
 }
+LONG = "long"
+"""The recipe of the core: what findings are decided by unless they say otherwise."""
+SHORT_RECIPE = {"recipe": "short"}
+"""What a lookup says of the runs that all widths and most variants have: those of the short recipe."""
 _FILES = ("runs.parquet", "spectra.parquet", "history.parquet")
 FULL = "full"
 """The estimator of all tokens and the whole spectrum, which everything is decided by."""
@@ -104,11 +108,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """All runs of one scale."""
+    """All runs of one scale; `recipe` is that of the runs over the baseline's base, unless a lookup says otherwise."""
 
     runs: pl.DataFrame
     spectra: pl.DataFrame
     history: pl.DataFrame
+    recipe: str = LONG
 
     @classmethod
     def read(cls, folder: Path) -> Aggregates:
@@ -137,24 +142,32 @@ class Aggregates:
         """The runs with these settings, otherwise the `BASELINE`, one for each seed, the lowest first.
 
         Where another `base` is named, what is not named is as in that base. Runs that differ from their base in a
-        setting that nothing here names are not considered: a longer training does not stand in for the base's.
+        setting that nothing here names are not considered: a run at another rate does not stand in for the base's.
+        `recipe` is one of those that the run was trained by.
 
         Raises:
             ValueError: several runs of one seed match, or `BASELINE` names what is not among the columns: a defect.
         """
         own = settings.get("base", BASELINE["base"]) == BASELINE["base"]
-        wanted = BASELINE | settings if own else settings
-        unknown = set(wanted) - set(self.runs.columns)
+        wanted = BASELINE | {"recipe": self.recipe} | settings if own else dict(settings)
+        unknown = set(wanted) - {*self.runs.columns, "recipe"}
         if unknown & set(BASELINE):
             raise ValueError(f"runs.parquet lacks the setting {', '.join(sorted(unknown))}, which the baseline names")
         if unknown:
             return ()
-        matching = self.runs.filter(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items()))
+        recipe = wanted.pop("recipe", None)
+        matching = self.runs.filter(pl.all_horizontal(True, *(pl.col(name) == each for name, each in wanted.items())))
+        if recipe is not None:
+            matching = matching.filter(pl.col("recipes").list.contains(recipe))
         rows = [row for row in matching.iter_rows(named=True) if set(row["off_base"]) <= {*wanted, "seed"}]
         by_seed = {row["seed"]: row for row in rows}
         if len(by_seed) < len(rows):
             raise ValueError(f"several runs of one seed match {wanted}: {[row['name'] for row in rows]}")
         return tuple(self._run(by_seed[seed]) for seed in sorted(by_seed))
+
+    def by(self, recipe: str) -> Aggregates:
+        """The same runs, of which lookups that name no recipe find those of another."""
+        return replace(self, recipe=recipe)
 
     def all_runs(self) -> list[Run]:
         """Every run, in the order of the study."""
@@ -169,11 +182,13 @@ class Aggregates:
         rows = self.spectra.filter(pl.col("name") == run.row["name"], estimator=estimator, group=ALL)
         return replace(run, spectra=rows)
 
-    def replicates(self, **settings: Any) -> list[tuple[Run, ...]]:
-        """The runs with these settings, grouped by everything but their seed, in the order of the study."""
+    def replicates(self, recipe: str | None = None, **settings: Any) -> list[tuple[Run, ...]]:
+        """The runs by a recipe with these settings, grouped by everything but their seed, in the order of the study."""
         groups: dict[str, list[Run]] = {}
         for run in self.all_runs():
             if any(run.row[key] != value for key, value in settings.items()):
+                continue
+            if recipe is not None and recipe not in run.row["recipes"]:
                 continue
             config = {key: value for key, value in run.config.items() if key != "seed"}
             groups.setdefault(canonical_json(config), []).append(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
+from nervelab.analysis.aggregates import BASELINE, SHORT_RECIPE, Aggregates, Run
 from nervelab.analysis.models import (
     MIXLN_GELU,
     NORMFREE_GELU,
@@ -19,14 +19,14 @@ from nervelab.analysis.models import (
 NAMED = {
     "preln-gelu": PRELN_GELU,
     "preln-relu": PRELN_RELU,
-    "preln-geglu": PRELN_GEGLU,
-    "preln-swiglu": PRELN_SWIGLU,
+    "preln-geglu": PRELN_GEGLU | SHORT_RECIPE,
+    "preln-swiglu": PRELN_SWIGLU | SHORT_RECIPE,
     "normfree-gelu": NORMFREE_GELU,
     "normfree-relu": NORMFREE_RELU,
     "normfree-lrelu": NORMFREE_LRELU,
     "mixln-gelu": MIXLN_GELU,
     "postln-gelu": POSTLN_GELU,
-    "released-gelu": RELEASED_GELU,
+    "released-gelu": RELEASED_GELU | SHORT_RECIPE,
 }
 
 

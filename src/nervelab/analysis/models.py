@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
+from nervelab.analysis.aggregates import BASELINE, LONG, SHORT_RECIPE, Aggregates, Run
 from nervelab.analysis.labels import (
     ACTIVATIONS,
     BASES,
@@ -63,19 +63,22 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "positions": POSITIONS.__getitem__,
     "optimiser": OPTIMISERS.__getitem__,
     "optimiser_lr": lambda rate: f"learning rate {rate:g}",
+    "embedding_std": lambda deviation: f"embeddings from N(0, {deviation:.3g}²)",
     "measure_by_position": lambda _: "measured by position",
     "measure_mode": MEASURING_MODES.__getitem__,
 }
 
 
-def run_named(row: dict[str, Any], *, without: str | None = None) -> str:
+def run_named(row: dict[str, Any], *, without: Collection[str] = ()) -> str:
     """A run in words, from its row of runs.parquet: its model, and whatever else it does not have from its base.
 
-    The setting `without` is left out: what the runs of a table have in common, or are compared by.
+    The settings `without` are left out: what the runs of a table have in common, or are compared by.
     """
-    said_already = ("placement", "activation", "token_activation", "width_multiple", without)
+    said_already = ("placement", "activation", "token_activation", "width_multiple", *without)
     others = [_said(key, row[key]) for key in row["off_base"] if key not in said_already]
-    return "; ".join([_model_named(row), *others])
+    by_another = row["base"] == BASELINE["base"] and row["recipes"] and LONG not in row["recipes"]
+    recipe = [f"{' and '.join(row['recipes'])} recipe"] if by_another else []
+    return "; ".join([_model_named(row), *others, *recipe])
 
 
 def base_named(row: dict[str, Any]) -> str:
@@ -113,8 +116,8 @@ def outcome(runs: tuple[Run, ...]) -> str:
 
 
 def over_widths(aggregates: Aggregates, model: Model) -> tuple[Run | None, ...]:
-    """The runs of a model at `WIDTHS`, the lowest seed of each; None where this scale has none."""
-    return tuple(aggregates.find(**model, width_multiple=width) for width in WIDTHS)
+    """The runs of a model at `WIDTHS` by the short recipe, the lowest seed of each; None where this scale has none."""
+    return tuple(aggregates.find(**model, width_multiple=width, **SHORT_RECIPE) for width in WIDTHS)
 
 
 def outcome_over_widths(runs: tuple[Run | None, ...]) -> str:

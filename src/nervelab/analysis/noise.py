@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from nervelab.analysis.aggregates import BASELINE, Aggregates, Run
+from nervelab.analysis.aggregates import BASELINE, SHORT_RECIPE, Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.exponential import exponential
 from nervelab.analysis.quantities import Quantity
@@ -33,18 +33,20 @@ class Noise:
     runs: tuple[str, ...] = ()
 
 
-def seed_noise(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
-    """The spread of a quantity, pooled over the models of the baseline's base and optimiser.
+def seed_noise(
+    aggregates: Aggregates, quantity: Quantity, settings: Analysis, recipe: str | None = None
+) -> Noise | None:
+    """The spread of a quantity, pooled over the models of the baseline's base and optimiser that a recipe trains.
 
-    None where none of them finished on two seeds or more.
+    By default the recipe is that of the aggregates. None where none of them finished on two seeds or more.
     """
-    alike = aggregates.replicates(**{key: BASELINE[key] for key in ("base", "optimiser")})
+    alike = aggregates.replicates(recipe or aggregates.recipe, **{key: BASELINE[key] for key in ("base", "optimiser")})
     return _pooled(alike, quantity, settings)
 
 
 def seed_noise_everywhere(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
-    """As `seed_noise`, pooled over the models of every base and optimiser."""
-    return _pooled(aggregates.replicates(), quantity, settings)
+    """As `seed_noise`, pooled over the models of every base and optimiser of the short recipe."""
+    return _pooled(aggregates.replicates(SHORT_RECIPE["recipe"]), quantity, settings)
 
 
 def _pooled(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:

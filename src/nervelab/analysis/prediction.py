@@ -12,7 +12,7 @@ import numpy as np
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.models import ARCHITECTURES, BY_PLACEMENT, WIDTHS
+from nervelab.analysis.models import ARCHITECTURES, BY_PLACEMENT, over_widths
 from nervelab.analysis.quantities import final
 from nervelab.analysis.trends import spearman_of
 from nervelab.study.decisions import Analysis
@@ -51,7 +51,7 @@ class EarlyRanking:
 def configurations(aggregates: Aggregates) -> tuple[Run, ...]:
     """The runs of every architecture and placement at every width, the lowest seed of each, that finished."""
     models = (*ARCHITECTURES, *BY_PLACEMENT.values())
-    found = [aggregates.find(**model, width_multiple=width) for model in models for width in WIDTHS]
+    found = [run for model in models for run in over_widths(aggregates, model)]
     unique = {run.row["name"]: run for run in found if run is not None and not run.failed}
     return tuple(unique.values())
 

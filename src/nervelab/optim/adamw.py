@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ def build(settings: AdamW, model: nn.Module, *, without: Collection[str] = ()) -
 
     Weight decay is on the roles that the settings name, and the head has its own rate if they give it one.
     """
-    groups = parameter_groups(model, settings.decay, settings.weight_decay, head_lr=settings.head_lr, without=without)
+    head_lr = settings.head_lr
+    if head_lr == "by-width":
+        head_lr = settings.lr / math.sqrt(model.head.in_features)
+    groups = parameter_groups(model, settings.decay, settings.weight_decay, head_lr=head_lr, without=without)
     # Fused: one pass over all parameters, a tenth of a small model's step on the CPU.
     return eager(torch.optim.AdamW)(groups, lr=settings.lr, betas=tuple(settings.betas), eps=settings.eps, fused=True)

@@ -29,16 +29,17 @@ def checked(record: type[Record], content: Any, where: Callable[[Keys], str], pr
     except ValidationError as error:
         # A key that is not known explains a key that is missing, so it comes first.
         problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        # What derives from a mistake repeats it.
-        said = list(
-            dict.fromkeys(f"{where((*prefix, *_keys(each['loc'], content)))}: {_say(each)}" for each in problems)
-        )
+        # What derives from a mistake repeats it, and each type that a value may be of has a complaint of its own.
+        by_place: dict[str, str] = {}
+        for each in problems:
+            by_place.setdefault(where((*prefix, *_keys(each["loc"], content))), _say(each))
+        said = [f"{place}: {complaint}" for place, complaint in by_place.items()]
         more = f" ({len(said) - 1} more to mend after it)" if len(said) > 1 else ""
         raise NervelabError(f"{said[0]}{more}.") from error
 
 
 def _keys(location: tuple[int | str, ...], content: Any) -> list[int | str]:
-    """The location of an error without what pydantic inserts into it: the tags of unions, and marks of keys."""
+    """The location of an error without what pydantic inserts into it: tags and types of unions, and marks of keys."""
     keys: list[int | str] = []
     tag_passed = False
     for part in location:
@@ -52,6 +53,8 @@ def _keys(location: tuple[int | str, ...], content: Any) -> list[int | str]:
             content = content.get(part)
         elif isinstance(content, list) and isinstance(part, int) and part < len(content):
             content = content[part]
+        if not isinstance(content, dict | list):  # what follows names one of the types that it may be of
+            break
     return keys
 
 

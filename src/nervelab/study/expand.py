@@ -6,18 +6,22 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from nervelab.errors import NervelabError
 from nervelab.study.checked import checked
 from nervelab.study.config import RunConfig
 from nervelab.study.derive import Keys
 from nervelab.study.params import Base, Params
+from nervelab.study.recipes import decided_by, recipes_of
+from nervelab.study.siblings import EMBEDDING_STD, Embedding, embedding_std
 
 # The settings that every listing and table shows, beside the axes of the studies.
 SHOWN = ("base", "dataset", "model.placement", "model.activation", "model.width_multiple", "optimiser", "seed")
 SECTIONS = ("model", "training", "measure", "optimiser")
 SEED = 0  # of a block without the axis `seed`
+_SHOWN_AS = {"embedding": EMBEDDING_STD}
+"""The setting that an axis decides which is none itself."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Point:
     """One run that a study asks for.
 
     `values` holds the settings that are shown of any run, None where this one has none, `off_base` the keys of those
-    that differ from the base's own value.
+    that differ from the base's own value, or its recipe's. `recipes` are those that it is a run of: the one that its
+    study names, or all of them where the scale takes none.
     """
 
     study: str
@@ -33,11 +38,17 @@ class Point:
     config: RunConfig
     values: dict[str, Any]
     off_base: tuple[str, ...]
+    recipes: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that it has."""
         return {key: value for key, value in self.values.items() if value is not None}
+
+    @property
+    def of_optimiser(self) -> dict[str, Any]:
+        """The values of the settings of its optimiser."""
+        return {key: value for key, value in self.values.items() if key.startswith("optimiser.")}
 
 
 def expand(params: Params, scale: str, only: str | None = None) -> Iterator[Point]:
@@ -46,7 +57,13 @@ def expand(params: Params, scale: str, only: str | None = None) -> Iterator[Poin
     Raises:
         NervelabError: a base lacks the scale, or an axis names no setting or gives it an impossible value.
     """
-    axes_of_all = [axis for study in params.studies.values() for block in study.axes for axis in block]
+    axes_of_all = [
+        _SHOWN_AS.get(axis, axis)
+        for study in params.studies.values()
+        for block in study.axes
+        for axis in block
+        if axis != "recipe"
+    ]
     shown = tuple(dict.fromkeys((*SHOWN, *axes_of_all)))
     bases = _Bases(params, scale, shown)
     for name, study in params.studies.items():
@@ -58,10 +75,8 @@ def expand(params: Params, scale: str, only: str | None = None) -> Iterator[Poin
             for values in itertools.product(*block.values()):
                 axes = dict(zip(block, values, strict=True))
                 resolver = bases.get(axes.pop("base", study.base), study=name)
-                standard = resolver.standard()  # first, so that a mistake in a base is found there
-                point = resolver.point(name, axes, key=("studies", name, "axes", number))
-                own = resolver.standard(axes.get("optimiser"))
-                yield replace(point, off_base=_off_base(point, standard, own))
+                recipe = axes.pop("recipe", study.recipe)
+                yield resolver.asked(name, recipe, axes, key=("studies", name, "axes", number))
 
 
 class _Bases:
@@ -110,26 +125,38 @@ class Resolver:
     def _standards(self) -> dict[str | None, Point]:
         return {}
 
+    def asked(self, study: str, recipe: Any, axes: dict[str, Any], key: Keys) -> Point:
+        """The point at some values of some axes, all else as the recipe and the base have it.
+
+        Raises:
+            NervelabError: they do not fit, or the recipe does not; the sentence names `key`, or the recipe's.
+        """
+        standard = self.standard()  # first, so that a mistake in a base is found there
+        if "embedding" in axes:
+            axes = {**axes, EMBEDDING_STD: self._embedding_std(axes["embedding"], key)}
+            del axes["embedding"]
+        optimiser = self._named(axes, key)["optimiser"]
+        decided = decided_by(recipe, self.params, self.place, axes | {"optimiser": optimiser}, key)
+        point = self.point(study, decided | axes, key)
+        usual = standard.values | self.standard(optimiser).of_optimiser | decided
+        off_base = tuple(axis for axis, value in point.values.items() if axis != "seed" and value != usual[axis])
+        return replace(point, off_base=off_base, recipes=recipes_of(recipe, self.params, self.place))
+
+    def _embedding_std(self, embedding: Any, key: Keys) -> float:
+        if embedding not in get_args(Embedding) or self.base.model.family != "decoder":
+            place = self.params.where((*key, "embedding"))
+            raise NervelabError(f"{place}: should be kept or scaled, of a decoder, but is {embedding!r}.")
+        return embedding_std(self.base.model, self.base.narrower, embedding)
+
     def point(self, study: str, axes: dict[str, Any], key: Keys) -> Point:
         """The point at some values of some axes.
 
         Raises:
             NervelabError: they do not fit; the sentence names `key`.
         """
-        among = {
-            "dataset": self.params.datasets,
-            "tokenizer": self.params.tokenizers,
-            "optimiser": self.base.optimisers,
-        }
         axes = {"seed": SEED, **axes}
-        named = {axis: axes.get(axis, getattr(self.base, axis)) for axis in among}
-        for axis, name in named.items():
-            if name is not None and (not isinstance(name, str) or name not in among[axis]):
-                known = ", ".join(among[axis])
-                raise NervelabError(
-                    f"{self.params.where((*key, axis))}: {name!r} is not defined; define it or use one of {known}."
-                )
-        content = {axis: None if name is None else _dump(among[axis][name]) for axis, name in named.items()}
+        named = self._named(axes, key)
+        content = {axis: None if name is None else _dump(self._among[axis][name]) for axis, name in named.items()}
         content |= {section: _dump(getattr(self.base, section)) for section in SECTIONS if section not in content}
         for axis, value in axes.items():
             if axis not in named and axis != "seed":
@@ -138,11 +165,33 @@ class Resolver:
         values = _settings(content) | named | {"base": self.name, "seed": axes["seed"]}
         return Point(study, named["dataset"], config, {axis: values.get(axis) for axis in self.shown}, off_base=())
 
+    @property
+    def _among(self) -> dict[str, dict[str, Any]]:
+        """What a setting by name names one of."""
+        return {
+            "dataset": self.params.datasets,
+            "tokenizer": self.params.tokenizers,
+            "optimiser": self.base.optimisers,
+        }
+
+    def _named(self, axes: dict[str, Any], key: Keys) -> dict[str, str | None]:
+        """The settings by name, as the axes have them or else the base."""
+        named = {axis: axes.get(axis, getattr(self.base, axis)) for axis in self._among}
+        for axis, name in named.items():
+            if name is None and axis == "tokenizer":
+                continue
+            if not isinstance(name, str) or name not in self._among[axis]:
+                known = ", ".join(self._among[axis])
+                raise NervelabError(
+                    f"{self.params.where((*key, axis))}: {name!r} is not defined; define it or use one of {known}."
+                )
+        return named
+
     def _set(self, content: dict[str, Any], axis: str, value: Any, key: Keys) -> None:
         """Set a setting by its dotted name, in place."""
         allowed = _settings(content)
         if axis not in allowed:
-            known = ", ".join(("base", *("dataset", "tokenizer", "optimiser"), *allowed))
+            known = ", ".join(("base", "recipe", *self._among, *allowed))
             raise NervelabError(f"{self.params.where((*key, axis))}: there is no such setting; use one of {known}.")
         *sections, last = axis.split(".")
         for section in sections:
@@ -159,15 +208,6 @@ def _settings(content: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, dict):
                 found |= {f"{section}.{field}.{inner}": each for inner, each in value.items()}
     return found
-
-
-def _off_base(point: Point, standard: Point, own: Point) -> tuple[str, ...]:
-    """The keys of the settings, other than the seed, in which a point differs from the base.
-
-    Its optimiser's settings are held against those that the base gives this optimiser (`own`).
-    """
-    usual = standard.values | {key: each for key, each in own.values.items() if key.startswith("optimiser.")}
-    return tuple(axis for axis, value in point.values.items() if axis != "seed" and value != usual[axis])
 
 
 def _dump(record: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def described(run: Run) -> dict[str, Any]:
         "studies": list(run.studies),
         "settings": run.settings,
         "off_base": list(run.off_base),
+        "recipes": list(run.recipes),
         "data": run.data.id,
     }
 

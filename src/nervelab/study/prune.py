@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nervelab import layout
-from nervelab.study.params import Params, read_params
+from nervelab.study.params import Params, Study, read_params
 from nervelab.study.runs import load_project
 
 
@@ -86,10 +86,16 @@ def _bytes(path: Path) -> int:
 
 def _asked_for(params: Params) -> Iterator[tuple[str, str | None]]:
     """The scales at which every study can be resolved, and the studies on request at theirs."""
-    always = {study.base for study in params.studies.values() if not study.on_request}
     for scale in params.scales:
-        if all(scale in params.bases[base] for base in always):
+        lacking = [name for name, study in params.studies.items() if not _has_its_bases(params, study, scale)]
+        if all(params.studies[name].on_request for name in lacking):
             yield scale, None
-            for name, study in params.studies.items():
-                if study.on_request and scale in params.bases[study.base]:
-                    yield scale, name
+            yield from (
+                (scale, name) for name, study in params.studies.items() if study.on_request and name not in lacking
+            )
+
+
+def _has_its_bases(params: Params, study: Study, scale: str) -> bool:
+    """Whether its base and those on its axes are there at a scale; of unknown ones `load_project` tells."""
+    bases = [study.base, *(base for block in study.axes for base in block.get("base", ()))]
+    return all(scale in params.bases[base] for base in bases if isinstance(base, str) and base in params.bases)

@@ -77,7 +77,7 @@ class Tokens:
 class Run:
     """One training. Two studies that need the same run share it.
 
-    `settings` and `off_base` are those of its `Point`, of the first study that asks for it.
+    `settings` and `off_base` are those of its `Point`, of the first study that asks for it; `recipes` of all of them.
     """
 
     scale: str
@@ -86,6 +86,7 @@ class Run:
     settings: dict[str, Any]
     off_base: tuple[str, ...]
     studies: tuple[str, ...]
+    recipes: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -217,7 +218,7 @@ def _run(scale: str, point: Point, known: dict[str, Tokens | Corpus]) -> Run:
     if key not in known:
         corpus = Corpus(point.dataset, config.dataset)
         known[key] = corpus if config.tokenizer is None else Tokens(corpus, config.tokenizer)
-    return Run(scale, config, known[key], point.settings, point.off_base, (point.study,))
+    return Run(scale, config, known[key], point.settings, point.off_base, (point.study,), point.recipes)
 
 
 def _slugged(model: DecoderModel | MixerModel) -> tuple[str, ...]:
@@ -244,6 +245,7 @@ def _shared(earlier: Run, run: Run) -> Run:
         earlier,
         settings={**run.settings, **earlier.settings},
         studies=tuple(dict.fromkeys((*earlier.studies, *run.studies))),
+        recipes=tuple(dict.fromkeys((*earlier.recipes, *run.recipes))),
     )
 
 

@@ -18,7 +18,7 @@ from nervelab.study.params import Params
 FOLDER = Path("workflow/schemas")
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 _DERIVES = {"type": "string", "description": "what this derives from; see config/README.md"}
-_WHOLE = ("Study", "Analysis", "TextPackage")  # records that derive from nothing
+_WHOLE = ("Study", "Recipe", "Row", "Analysis", "TextPackage")  # records that derive from nothing
 
 
 def schemas() -> dict[str, dict[str, Any]]:

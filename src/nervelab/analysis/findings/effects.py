@@ -38,7 +38,7 @@ def of_model(
     known = {"of": named(model), "quantity": quantity.name, "claim": claim, "unit": quantity.unit, "state": state}
     if state != "finished":
         return Effect(**known, runs=names(runs))
-    estimate = level(runs, quantity, seed_noise(aggregates, quantity, settings), settings)
+    estimate = level(runs, quantity, seed_noise(aggregates, quantity, settings, model.get("recipe")), settings)
     values = [quantity.of(run, settings) for run in runs]
     by_layer = finite_mean([layers(run, settings) for run in runs]) if layers else ()
     return Effect(**known, **asdict(estimate), by_seed=_all(values), by_layer=by_layer, runs=names(runs))
@@ -47,7 +47,13 @@ def of_model(
 def between_models(
     aggregates: Aggregates, settings: Analysis, model: Model, other: Model, quantity: Quantity, claim: Claim | None
 ) -> Effect:
-    """`model` less `other` (or over it, if the quantity is compared by ratios), averaged over their seeds."""
+    """`model` less `other` (or over it, if the quantity is compared by ratios), averaged over their seeds.
+
+    Raises:
+        ValueError: the two are of different recipes: a defect.
+    """
+    if model.get("recipe") != other.get("recipe"):
+        raise ValueError(f"{model} and {other} are trained by different recipes")
     runs, others = aggregates.find_seeds(**model), aggregates.find_seeds(**other)
     states = {outcome(each) for each in (runs, others)} - {"finished"}
     sign = "/" if quantity.by_ratio else "−"
@@ -61,7 +67,9 @@ def between_models(
     of_both = names((*runs, *others))
     if states:
         return Effect(**known, runs=of_both)
-    estimate = contrast(runs, others, quantity, seed_noise(aggregates, quantity, settings), settings)
+    estimate = contrast(
+        runs, others, quantity, seed_noise(aggregates, quantity, settings, model.get("recipe")), settings
+    )
     by_seed = {run.row["seed"]: run for run in others}
     pairs = [(run, by_seed[run.row["seed"]]) for run in runs if run.row["seed"] in by_seed]
     values = [_difference(run, against, quantity, settings) for run, against in pairs]

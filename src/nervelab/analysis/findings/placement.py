@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.aggregates import SHORT_RECIPE, Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
@@ -23,6 +23,8 @@ from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR,
 from nervelab.analysis.trends import slope
 from nervelab.study.decisions import Analysis
 
+LONG_WIDTHS = (1, 4, 8)
+"""k of D = kd of the models that are trained by the long recipe at more than one width."""
 FLAT = 0.25
 """The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""
 
@@ -40,6 +42,7 @@ def _return_on_width(aggregates: Aggregates, settings: Analysis) -> tuple[Effect
         _exponent("PreLN", sweeps["PreLN"], between(-FLAT, FLAT), settings),
         _exponent("PostLN", sweeps["PostLN"], below(-FLAT), settings),
         _exponent("MixLN", sweeps["MixLN"], None, settings),
+        *(_between_ends(aggregates, name, settings) for name in ("PreLN", "PostLN")),
     )
 
 
@@ -58,7 +61,8 @@ def _over(
     if state != "finished":
         return Effect(**known)
     pairs = list(zip(sweeps[one], sweeps[other], strict=True))
-    estimate = paired_contrast(pairs, quantity, seed_noise(aggregates, quantity, settings), settings)
+    noise = seed_noise(aggregates, quantity, settings, **SHORT_RECIPE)
+    estimate = paired_contrast(pairs, quantity, noise, settings)
     values = [(quantity.of(run, settings), quantity.of(against, settings)) for run, against in pairs]
     by_width = [f"{run / against:.2f}" for run, against in values if run is not None and against is not None]
     return _effect(known, estimate, runs, note="by width: " + ", ".join(by_width))
@@ -74,6 +78,12 @@ def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, sett
     return _effect(known, slope([run.width for run in runs], values, settings), runs)
 
 
+def _between_ends(aggregates: Aggregates, name: str, settings: Analysis) -> Effect:
+    """The same slope by the long recipe, which trains fewer widths; nothing is claimed of it."""
+    runs = tuple(aggregates.find(**BY_PLACEMENT[name], width_multiple=width) for width in LONG_WIDTHS)
+    return _exponent(f"{name}, long recipe, D = 1d, 4d and 8d", runs, None, settings)
+
+
 def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = "") -> Effect:
     return Effect(**known, **asdict(estimate), runs=names(runs), note=note)
 
@@ -81,9 +91,10 @@ def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = 
 def _perplexity(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
     claimed = ((PRELN_GELU, MIXLN_GELU), (MIXLN_GELU, POSTLN_GELU))
     effects = [between_models(aggregates, settings, one, other, EVAL_LOSS, below(0)) for one, other in claimed]
-    if aggregates.find_seeds(**RELEASED_GELU):
-        others = (PRELN_GELU, MIXLN_GELU)
-        effects += [between_models(aggregates, settings, RELEASED_GELU, each, EVAL_LOSS, None) for each in others]
+    released = RELEASED_GELU | SHORT_RECIPE
+    if aggregates.find_seeds(**released):
+        others = (PRELN_GELU | SHORT_RECIPE, MIXLN_GELU | SHORT_RECIPE)
+        effects += [between_models(aggregates, settings, released, each, EVAL_LOSS, None) for each in others]
     return tuple(effects)
 
 
@@ -96,17 +107,18 @@ PLACEMENT = (
             "falling for PostLN, with the widest spread over layers for MixLN."
         ),
         rule=(
-            "GELU models at D = 1d to 8d, all measured on the same tokens, after training. PR_post / D, mean over "
-            "layers: PreLN over MixLN and MixLN over PostLN, averaged over the eight widths (of logarithms). Spread "
-            "over layers (standard deviation / mean): MixLN over the others, likewise. Their intervals: Student's t "
-            "times the pooled spread over seeds of a single run (table Seed noise) times the square root of 2/8. "
-            "Exponent: the slope of ln(PR_post / D) over ln D, by least squares over the eight widths with its t "
-            f"interval; within ± {FLAT} is flat, below −{FLAT} is falling. In the paper's Table 7 it is −0.12 for "
-            "PreLN and −1.14 for PostLN between the ends."
+            "GELU models at D = 1d to 8d by the short recipe, all measured on the same tokens, after training. "
+            "PR_post / D, mean over layers: PreLN over MixLN and MixLN over PostLN, averaged over the eight widths (of "
+            "logarithms). Spread over layers (standard deviation / mean): MixLN over the others, likewise. Their "
+            "intervals: Student's t times the pooled spread over seeds of a single run (table Seed noise) times the "
+            "square root of 2/8. Exponent: the slope of ln(PR_post / D) over ln D, by least squares over the eight "
+            f"widths with its t interval; within ± {FLAT} is flat, below −{FLAT} is falling. In the paper's Table 7 it "
+            "is −0.12 for PreLN and −1.14 for PostLN between the ends. Three widths of each by the long recipe are "
+            "shown beside."
         ),
         effects=_return_on_width,
         caveat=(
-            "One seed at each width but 4d, and the spread over seeds at 4d is taken for that at every width. MixLN "
+            "One seed at each width, and the spread over seeds of other models at 4d is taken for theirs. MixLN "
             "has one PostLN layer of four here, three of twelve in the paper. The released PreLN block was trained at "
             "4d only (see placement-ppl)."
         ),
@@ -120,7 +132,8 @@ PLACEMENT = (
         caveat=(
             "Which placement trains better depends on the share of warm-up, which is longer here than in the paper. "
             "PreLN is the standard block here; the authors' released code has another one under that name, which is "
-            "shown beside it (one seed), and which of the two the paper's numbers are of, it does not say."
+            "shown beside it (one seed, short recipe), and which of the two the paper's numbers are of, it does not "
+            "say."
         ),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis import correlations, paper
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
+from nervelab.analysis.aggregates import SEEDS, SHORT_RECIPE, Aggregates, Run
 from nervelab.analysis.labels import METRICS, SHORT, WINDOW
 from nervelab.analysis.models import named, names, outcome, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import SITES, final_pairs
@@ -40,7 +40,7 @@ _WIDTHS = {
 def _over_checkpoints(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     rows = []
     for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), METRICS, SITES):
-        run = aggregates.find(**printed["settings"])
+        run = aggregates.find(**printed["settings"], **SHORT_RECIPE)
         runs = () if run is None else (run,)
         row = _keys(printed, metric, site, outcome(runs)) | {RUNS: names(runs)}
         rows.append(row | ({} if run is None else _measured(run, f"{metric}_{site}", settings)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.analysis.aggregates import SHORT_RECIPE, Aggregates
 from nervelab.analysis.models import run_named
 from nervelab.analysis.noise import Noise, half_width, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
@@ -53,10 +53,11 @@ def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         **dict.fromkeys(("between_two_runs", "between_two_means_of_three"), pl.Float64),
         RUNS: RUNS_TYPE,
     }
-    rows = [
-        _noise_row(quantity, seed_noise(aggregates, quantity, settings), settings)
-        for quantity in all_quantities(aggregates)
-    ]
+    quantities = all_quantities(aggregates)
+    rows = [_noise_row(each, seed_noise(aggregates, each, settings), settings) for each in quantities]
+    for each in quantities:
+        row = _noise_row(each, seed_noise(aggregates, each, settings, **SHORT_RECIPE), settings)
+        rows.append(row | {"quantity": f"{each.id}_short", "name": f"{each.name}, short recipe"})
     everywhere = _noise_row(EVAL_LOSS, seed_noise_everywhere(aggregates, EVAL_LOSS, settings), settings)
     rows.append(
         everywhere | {"quantity": "eval_loss_everywhere", "name": f"{EVAL_LOSS.name}, every base and optimiser"}
@@ -88,7 +89,7 @@ NOISE = Table(
     title="Seed noise: how far two trainings lie apart that differ in nothing but their seed",
     caption=(
         "Standard deviation of each quantity over seeds, pooled over every AdamW model of the base gpt2-codeparrot "
-        "that was trained on several (failed runs left out; the last line: over all bases and optimisers); of its "
+        "that a recipe trains on several (failed runs left out; the last line: over all bases and optimisers); of its "
         "natural logarithm where models are compared by ratios. Two runs, or two means of three seeds, must differ by "
         "more than the last columns before the difference exceeds seed noise at the {confidence} level (Student's t "
         "times the deviation times the square root of 2, or of 2/3)."

@@ -27,7 +27,7 @@ _SCHEMA = {
 def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
     rows = []
     for pair in _pairs(aggregates):
-        row = {"model": run_named(pair[0].row, without="measure_mode"), "seed": pair[0].row["seed"]}
+        row = {"model": run_named(pair[0].row, without=("measure_mode",)), "seed": pair[0].row["seed"]}
         if not any(run.failed for run in pair):
             for metric in _DIGITS:
                 row |= {f"{metric}_{kind}": value for kind, value in _shift(metric, *pair).items()}

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis import paper
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.analysis.aggregates import LONG, Aggregates, Run
 from nervelab.analysis.exponential import perplexity
 from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise
@@ -19,6 +19,7 @@ from nervelab.study.decisions import Analysis
 _ID = "table-02-perplexity"
 _SCHEMA = {
     "architecture": pl.String,
+    "recipe": pl.String,
     "paper_perplexity": pl.Float64,
     "measured_perplexity": pl.Float64,
     "eval_loss": pl.Float64,
@@ -36,20 +37,27 @@ def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     runs = {printed["label"]: aggregates.find_seeds(**printed["settings"]) for printed in paper.rows(_ID)}
     rows = {printed["label"]: _row(printed, runs[printed["label"]]) for printed in paper.rows(_ID)}
     measured = {label: runs[label] for label, row in rows.items() if row["eval_loss"] is not None}
-    order = compared(measured, by_loss(seed_noise(aggregates, EVAL_LOSS, settings), settings))
-    ranked = [label for label in measured if rows[label]["paper_perplexity"] is not None]
-    for label in measured:
+    for recipe in dict.fromkeys(row["recipe"] for row in rows.values()):
+        alike = {label: each for label, each in measured.items() if rows[label]["recipe"] == recipe}
+        _rank(rows, compared(alike, by_loss(seed_noise(aggregates, EVAL_LOSS, settings, recipe), settings)))
+    return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
+
+
+def _rank(rows: dict[str, dict[str, Any]], order: dict[str, dict[str, str]]) -> None:
+    """Enter what compared models are better and worse than, and their ranks."""
+    ranked = [label for label in order if rows[label]["paper_perplexity"] is not None]
+    for label in order:
         rows[label] |= order[label]
     for label in ranked:
         row, printed = rows[label], rows[label]["paper_perplexity"]
         row["paper_rank"] = 1 + sum(rows[other]["paper_perplexity"] < printed for other in ranked)
         better = order[label]["worse_than"].split("; ")
         row["measured_rank"] = 1 + sum(other in better for other in ranked)
-    return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
 
 
 def _row(printed: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
     row = dict.fromkeys(_SCHEMA) | {"architecture": printed["label"], "paper_perplexity": printed.get("perplexity")}
+    row["recipe"] = printed["settings"].get("recipe", LONG)
     row[RUNS] = names(runs)
     state = outcome(runs)
     # The last loss of a failed run is not the quality of its architecture.
@@ -67,10 +75,12 @@ PERPLEXITY = Table(
         f"Paper: {paper.source(_ID)}. Measured: exp of the final eval loss (nats per token, over {{eval_tokens}} "
         "held-out tokens, mean over seeds). Data, tokenizer and size differ, so the levels cannot be compared. Two "
         "models are level if the {confidence} interval of their difference by seed noise (table Seed noise) holds "
-        "0; a rank is 1 plus the number of better models, among the rows that have both numbers."
+        "0; a rank is 1 plus the number of better models, among the rows of its recipe that have both numbers. Models "
+        "of different recipes are trained for different lengths, and are not compared."
     ),
     columns=(
         Column("architecture", "model"),
+        Column("recipe", "recipe"),
         Column("paper_perplexity", "paper", digits=3),
         Column("measured_perplexity", "measured", digits=2),
         Column("paper_rank", "rank, paper"),

@@ -29,7 +29,7 @@ def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
         last = own.filter(pl.col("step") == pl.col("step").max())
         means = last.group_by("group", maintain_order=True).agg(pl.col("n_tokens").first(), pl.col(_METRICS).mean())
         for row in means.join(_against_the_first(last), on="group", how="left", maintain_order="left").to_dicts():
-            known = {"model": run_named(run.row, without="measure_by_position")}
+            known = {"model": run_named(run.row, without=("measure_by_position",))}
             rows.append(known | row | {"words": GROUPS[row["group"]], "state": run.state, RUNS: [run.row["name"]]})
     return pl.DataFrame(rows, schema=_SCHEMA)
 

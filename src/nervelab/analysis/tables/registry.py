@@ -2,10 +2,12 @@
 
 from nervelab.analysis.tables.baselines import BASELINES
 from nervelab.analysis.tables.bases import BASES
+from nervelab.analysis.tables.before import BEFORE
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
 from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
 from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
+from nervelab.analysis.tables.lengths import LENGTHS
 from nervelab.analysis.tables.measuring import MEASURING_MODE
 from nervelab.analysis.tables.memory import TABLE_11
 from nervelab.analysis.tables.perplexity import PERPLEXITY
@@ -30,6 +32,8 @@ TABLES = (
     BY_POSITION,
     MEASURING_MODE,
     RATES,
+    LENGTHS,
+    BEFORE,
     BASELINES,
     NOISE,
     QUANTITIES_BY_RUN,

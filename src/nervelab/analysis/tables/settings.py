@@ -44,7 +44,9 @@ def optimiser_in_words(optimiser: dict[str, Any]) -> str:
 
 def rate_in_words(optimiser: dict[str, Any]) -> str:
     """Its peak learning rate, or all of them."""
-    head = f" (head {optimiser['head_lr']:g})" if optimiser.get("head_lr") else ""
+    of_head = optimiser.get("head_lr")
+    said = "its rate / √d" if of_head == "by-width" else of_head and f"{of_head:g}"
+    head = f" (head {said})" if said else ""
     own = f"{OPTIMISERS[optimiser['name']]} {optimiser['lr']:g}{head}"
     return f"{own}, the rest by {rate_in_words(optimiser['rest'])}" if "rest" in optimiser else own
 

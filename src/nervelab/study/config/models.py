@@ -8,6 +8,8 @@ from nervelab.study.config.record import Positive, Record, Share
 
 WeightedNorm = Literal["layernorm", "rmsnorm"]
 Norm = Literal[WeightedNorm, "weightless-rmsnorm"]
+Activation = Literal["gelu", "relu", "squared-relu", "learnable-leaky-relu", "geglu", "swiglu"]
+Placement = Literal["preln", "postln", "mixln", "released", "none"]
 
 
 class DecoderModel(Record):
@@ -30,9 +32,9 @@ class DecoderModel(Record):
     context: Positive
     width_multiple: Positive | None = None
     ffn_width: Positive | None = None
-    activation: Literal["gelu", "relu", "squared-relu", "learnable-leaky-relu", "geglu", "swiglu"]
+    activation: Activation
     ffn_weights: Literal["free", "weight-norm", "weight-norm-per-input", "spectral-norm", "hyperspherical"] = "free"
-    placement: Literal["preln", "postln", "mixln", "released", "none"]
+    placement: Placement
     mixln_post_share: Share = 0.25
     norm: Norm = "layernorm"
     final_norm: Norm | None

@@ -17,11 +17,14 @@ Roles = Annotated[tuple[Role, ...], Strict(False)]
 
 
 class AdamW(Record):
-    """Decoupled weight decay, on the parameter roles named in `decay`; the head has the rate `head_lr` (null: `lr`)."""
+    """Decoupled weight decay, on the parameter roles named in `decay`.
+
+    The head has the rate `head_lr` (null: `lr`), or "by-width" lr / sqrt(d).
+    """
 
     name: Literal["adamw"]
     lr: Rate
-    head_lr: Annotated[Rate | None, AS_BEFORE] = None
+    head_lr: Annotated[Rate | Literal["by-width"] | None, AS_BEFORE] = None
     betas: Betas
     eps: Epsilon
     weight_decay: Decay

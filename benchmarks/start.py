@@ -47,11 +47,12 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def tokens(folder: Path) -> None:
-    """A folder of tokens that are all alike."""
+    """A folder of one document in every split, whose tokens are all alike."""
     folder.mkdir()
+    document = np.append(np.zeros(TOKENS - 1, "<u2"), np.uint16(1))
     for split in SPLITS:
-        np.zeros(TOKENS, "<u2").tofile(folder / f"{split}.bin")
-    about = {"id": ID, "dtype": "uint16", "vocabulary": VOCABULARY, "end_token": 0, "unigram_loss": 0.0}
+        document.tofile(folder / f"{split}.bin")
+    about = {"id": ID, "dtype": "uint16", "vocabulary": VOCABULARY, "end_token": 1, "unigram_loss": 0.0}
     write_manifest(folder, about | {"tokens": dict.fromkeys(SPLITS, TOKENS)}, [f"{split}.bin" for split in SPLITS])
 
 

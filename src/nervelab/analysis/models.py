@@ -46,6 +46,8 @@ ARCHITECTURES = (
 BY_PLACEMENT = {"PreLN": PRELN_GELU, "MixLN": MIXLN_GELU, "PostLN": POSTLN_GELU}
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 """k of D = kd."""
+LONG_WIDTHS = (1, 4, 8)
+"""Those of the models that are trained by the long recipe at more than one width."""
 
 
 def named(model: Model) -> str:

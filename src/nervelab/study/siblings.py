@@ -33,7 +33,6 @@ DERIVED = ("d_model", "layers", "heads", "ffn_width", "token_width", "init_std")
 """The keys of a model that the rule sets: a base with a sibling states them only at the paper's scale."""
 _FFN_MULTIPLE = 8
 
-
 EMBEDDING_STD = "model.embedding_std"
 Embedding = Literal["kept", "scaled"]
 """Whether a sibling's embeddings have the paper's deviation, or that times what its maps' is raised by."""

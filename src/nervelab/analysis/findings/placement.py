@@ -10,6 +10,7 @@ from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
 from nervelab.analysis.models import (
     BY_PLACEMENT,
+    LONG_WIDTHS,
     MIXLN_GELU,
     POSTLN_GELU,
     PRELN_GELU,
@@ -23,8 +24,6 @@ from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR,
 from nervelab.analysis.trends import slope
 from nervelab.study.decisions import Analysis
 
-LONG_WIDTHS = (1, 4, 8)
-"""k of D = kd of the models that are trained by the long recipe at more than one width."""
 FLAT = 0.25
 """The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import LONG, SHORT_RECIPE, Aggregates
+from nervelab.analysis.aggregates import BASELINE, LONG, SHORT_RECIPE, Aggregates
 from nervelab.analysis.baselines import NAMED
-from nervelab.analysis.findings.placement import LONG_WIDTHS
-from nervelab.analysis.models import BY_PLACEMENT, Model, named, names, outcome
+from nervelab.analysis.models import BY_PLACEMENT, LONG_WIDTHS, Model, named, names, outcome
 from nervelab.analysis.quantities import final
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
@@ -27,7 +26,7 @@ _SCHEMA = {
 def _models() -> list[Model]:
     wide = [{**model, "width_multiple": width} for model in BY_PLACEMENT.values() for width in LONG_WIDTHS]
     plain = [{key: value for key, value in model.items() if key != "recipe"} for model in NAMED.values()]
-    return plain + [model for model in wide if model["width_multiple"] != 4]
+    return plain + [model for model in wide if model["width_multiple"] != BASELINE["width_multiple"]]
 
 
 def _rows(aggregates: Aggregates, model: Model) -> list[dict[str, Any]]:

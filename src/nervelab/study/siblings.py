@@ -8,8 +8,8 @@ A base that says `sibling: {d_model: ..., layers: ...}` beside its `from:` inher
   the budget: on 16 patches in place of 64 their pre-activations start 1.5 times as large);
 - embeddings of tokens and positions keep the paper's deviation: with it the residual stream starts as large as the
   paper's, and so do the pre-activations of models without normalisation. A recipe may scale it as that of the maps
-  (`embedding: scaled`), which leaves the pre-activations of models with normalisation as they are: a short training
-  spends itself on making a small embedding larger;
+  (`embedding: scaled`): a short training spends itself on making a small embedding larger. Pre-activations of models
+  with normalisation stay as they are; those of models without start larger by about as much;
 - depth scaling, where the paper's source has it, is by the sibling's own depth;
 - D = k d stays so; a width that is no multiple of d, and the Mixer's over patches, are scaled by d / d of the paper
   (the former to the nearest multiple of 8);

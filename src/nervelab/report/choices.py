@@ -26,7 +26,7 @@ def _sibling(config: Config) -> bool:
 
 def _embeddings_scaled(config: Config) -> bool:
     """Whether its embeddings start as large as its maps, which the paper's do at a width of their own."""
-    deviation = config["model"]["init_std"]
+    deviation = config["model"].get("init_std", "fan")
     return deviation != "fan" and math.isclose(config["model"]["embedding_std"], deviation)
 
 

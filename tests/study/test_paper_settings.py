@@ -30,7 +30,7 @@ def adamw(section: str, **more: Any) -> Source:
     return under(section, {"name": ("adamw", "P 4"), "eps": (1e-8, "torch's default"), **more})
 
 
-OPEN = "left open by the paper: see the study left-open"
+OPEN = "left open by the paper"
 DECODER = at(
     "ours: a record of what is switched off",
     family="decoder",
@@ -96,7 +96,16 @@ CODEPARROT: Source = {
     ),
     **under(
         "optimisers.adafactor",
-        at(OPEN, name="adafactor", lr=0.01, beta2_decay=-0.8, eps=(None, 1e-3), clip=1.0, weight_decay=0.0, decay=()),
+        at(
+            OPEN + "; torch's own",
+            name="adafactor",
+            lr=0.01,
+            beta2_decay=-0.8,
+            eps=(None, 1e-3),
+            clip=1.0,
+            weight_decay=0.0,
+            decay=(),
+        ),
     ),
     **MEASURE,
 }

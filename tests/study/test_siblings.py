@@ -194,20 +194,20 @@ def scales_of_pre_activations(model: DecoderModel | MixerModel, outputs: int, se
     return found
 
 
-def ratios(run: Run, bases: dict[str, dict[str, Base]]) -> dict[str, float]:
-    """The scale of pre-activations of a run to that of the paper's model of its kind, map by map.
+def ratios(run: Run, bases: dict[str, dict[str, Base]], **changes: Any) -> dict[str, float]:
+    """The scale of pre-activations of a run's model to that of the paper's model of its kind, map by map.
 
-    The latter is as deep and as long as the sibling and has its outputs: what is left to the budget is no matter of the
+    The former starts as the rule has it, with the paper's embeddings whatever its recipe says, but for `changes`; the
+    latter is as deep and as long as the sibling and has its outputs: what is left to the budget is no matter of the
     rule. Three seeds are averaged.
     """
-    own = run.config.model
-    papers = bases[run.settings["base"]]["paper"].model.model_copy(
-        update={
-            key: getattr(own, key)
-            for key in own.model_dump()
-            if key == "layers" or key not in (*DERIVED, "patch", "embedding_dropout")
-        }
-    )
+    papers = bases[run.settings["base"]]["paper"].model
+    by_rule = {"embedding_std": papers.embedding_std} if papers.family == "decoder" else {}
+    own = run.config.model.model_copy(update=by_rule | changes)
+    of_the_run = {
+        key for key in own.model_dump() if key not in (*DERIVED, "patch", "embedding_dropout", "embedding_std")
+    }
+    papers = papers.model_copy(update={key: getattr(own, key) for key in ("layers", *of_the_run)})
     summed = [[scales_of_pre_activations(model, run.config.outputs, seed) for seed in SEEDS] for model in (own, papers)]
     assert summed[0][0].keys() == summed[1][0].keys()
     return {
@@ -238,6 +238,22 @@ def test_pre_activations_start_as_large_as_in_the_papers_model(placement: str):
     found = ratios(run, read_params(PARAMS).bases)
     assert len(found) == run.config.model.layers
     assert all(abs(ratio - 1) < NEAR for ratio in found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("placement", "changes", "times"),
+    [
+        ("preln", {"init_std": 0.02}, 0.29),  # maps as small as the paper's
+        ("preln", {"embedding_std": 0.02 * math.sqrt(12)}, 1.0),  # as the recipes have it: norms take it back
+        ("none", {"embedding_std": 0.02 * math.sqrt(12)}, math.sqrt(12)),
+    ],
+)
+def test_what_other_starts_make_of_them(placement: str, changes: dict[str, float], times: float):
+    run = modelled("gpt2-codeparrot", placement, "gelu")
+    found = ratios(run, read_params(PARAMS).bases, **changes)
+    assert len(found) == run.config.model.layers
+    assert all(abs(ratio / times - 1) < 0.05 for ratio in found.values()), found
+    assert run.config.model.embedding_std == pytest.approx(0.02 * math.sqrt(12))
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import pytest
 from made_up_runs import gathered
 from scipy import stats
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.labels import NOT_RUN
@@ -25,6 +24,7 @@ from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
 from nervelab.analysis.tables.positions import BY_POSITION
 from nervelab.analysis.tables.rates import RATES
 from nervelab.analysis.tables.registry import TABLES as TABLES_OF_THE_PAGE
+from nervelab.paper import printed as paper
 
 TABLES = {table.id: table for table in (TABLE_12, TABLE_13, *EXPERIMENTS)}
 FINEWEB = {

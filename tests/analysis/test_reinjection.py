@@ -12,9 +12,9 @@ from nervelab.analysis.bootstrap import mean_interval
 from nervelab.analysis.findings.finding import above, below
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.findings.reinjection import mean_effect, weakest_layer
-from nervelab.analysis.models import PRELN_GELU
 from nervelab.analysis.noise import level, seed_noise
 from nervelab.analysis.quantities import MEAN_EFFECT, layer_effect
+from nervelab.paper.architectures import PRELN_GELU
 
 _BY_ID = {finding.id: finding for finding in FINDINGS}
 _METRIC = {"reinjection-se": "se", "reinjection-pr": "pr", "flattening-eee": "eee"}

@@ -14,19 +14,8 @@ import polars as pl
 
 from nervelab.analysis.runs import read_table
 from nervelab.files import canonical_json
+from nervelab.paper.architectures import BASELINE, LONG
 
-# What a run has unless a lookup says otherwise: the baseline of GPT-2 125M, NerVE, section 3.1.
-BASELINE: dict[str, Any] = {
-    "base": "gpt2-codeparrot",
-    "placement": "preln",
-    "activation": "gelu",
-    "width_multiple": 4,
-    "optimiser": "adamw",
-}
-LONG = "long"
-"""The recipe of the core: what findings are decided by unless they say otherwise."""
-SHORT_RECIPE = {"recipe": "short"}
-"""What a lookup says of the runs that all widths and most variants have: those of the short recipe."""
 _FILES = ("runs.parquet", "spectra.parquet", "history.parquet")
 FULL = "full"
 """The estimator of all tokens and the whole spectrum, which everything is decided by."""

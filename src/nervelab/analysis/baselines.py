@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nervelab.analysis.aggregates import BASELINE, SHORT_RECIPE, Aggregates, Run
-from nervelab.analysis.models import (
+from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.paper.architectures import (
+    BASELINE,
     MIXLN_GELU,
     NORMFREE_GELU,
     NORMFREE_LRELU,
@@ -14,6 +15,7 @@ from nervelab.analysis.models import (
     PRELN_RELU,
     PRELN_SWIGLU,
     RELEASED_GELU,
+    SHORT_RECIPE,
 )
 
 NAMED = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nervelab.analysis.aggregates import BASELINE, FULL, Aggregates, Run
+from nervelab.analysis.aggregates import FULL, Aggregates, Run
 from nervelab.analysis.correlations import window_start_step
-from nervelab.analysis.models import PRELN_GELU
+from nervelab.paper.architectures import BASELINE, PRELN_GELU
 from nervelab.study.decisions import Analysis
 
 KEPT = 0.1

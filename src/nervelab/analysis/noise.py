@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from nervelab.analysis.aggregates import BASELINE, SHORT_RECIPE, Aggregates, Run
+from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.exponential import exponential
 from nervelab.analysis.quantities import Quantity
+from nervelab.paper.architectures import BASELINE, SHORT_RECIPE
 from nervelab.study.decisions import Analysis
 
 

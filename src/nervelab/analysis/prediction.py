@@ -12,9 +12,10 @@ import numpy as np
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.models import ARCHITECTURES, BY_PLACEMENT, over_widths
+from nervelab.analysis.models import over_widths
 from nervelab.analysis.quantities import final
 from nervelab.analysis.trends import spearman_of
+from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
 from nervelab.study.decisions import Analysis
 
 SITES = ("pre", "post")

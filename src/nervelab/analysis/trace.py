@@ -205,9 +205,7 @@ def _cell(file: Path, address: str, source: Source) -> Trace:
 
 def _refuse_without_runs(file: Path, column: str, table: Table) -> None:
     if column.startswith(("paper", "printed")):
-        raise NervelabError(
-            f"{file}: {column} is the paper's: no run is behind it, analysis/paper.yaml has its source."
-        )
+        raise NervelabError(f"{file}: {column} is the paper's: no run is behind it, paper/printed.yaml has its source.")
     if column in table.across:
         raise NervelabError(
             f"{file}: {column} holds a row against the others by what all of them measured: trace another column of "

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.fidelity import Fidelity
 from nervelab.analysis.labels import estimator_named
+from nervelab.paper import printed as paper
 from nervelab.report import format as shown
 
 TABLE_10 = "table-10-seconds"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.models import PRELN_GELU, PRELN_RELU
 from nervelab.analysis.quantities import EVAL_LOSS, JS_DEPTH, JS_PEAK, PR_POST, SETTLING_STEP, Quantity, window_mean
+from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU
 from nervelab.study.decisions import Analysis
 
 LOCALISED = 2.0

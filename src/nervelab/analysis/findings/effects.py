@@ -10,9 +10,10 @@ import numpy as np
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.findings.finding import Claim, Effect
 from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import Model, named, names, outcome
+from nervelab.analysis.models import named, names, outcome
 from nervelab.analysis.noise import contrast, level, seed_noise
 from nervelab.analysis.quantities import Quantity
+from nervelab.paper.architectures import Model
 from nervelab.study.decisions import Analysis
 
 Layers = Callable[[Run, Analysis], np.ndarray]

@@ -10,7 +10,8 @@ from nervelab.analysis.correlations import pairs_with_eval_loss, pearson, shift
 from nervelab.analysis.fidelity import KEPT, METRICS, Fidelity, fidelity
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
 from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW, estimator_named
-from nervelab.analysis.models import PRELN_GELU, named
+from nervelab.analysis.models import named
+from nervelab.paper.architectures import PRELN_GELU
 from nervelab.study.decisions import Analysis
 
 SAMPLES = ("sampling-0.05", "sampling-0.10", "sampling-0.25", "sampling-0.50")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
-from nervelab.analysis.models import NORMFREE_GELU, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, PRELN_RELU
 from nervelab.analysis.quantities import (
     EARLY_EEE_POST,
     EARLY_EEE_PRE,
@@ -18,6 +17,7 @@ from nervelab.analysis.quantities import (
     final,
     window_mean,
 )
+from nervelab.paper.architectures import NORMFREE_GELU, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, PRELN_RELU
 from nervelab.study.decisions import Analysis
 
 FRONT_LOADED, INERT_JS, INERT_GAIN = 0.95, 0.01, (0.9, 1.1)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from nervelab.analysis.aggregates import SHORT_RECIPE, Aggregates, Run
+from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
-from nervelab.analysis.models import (
+from nervelab.analysis.models import names, outcome_over_widths, over_widths
+from nervelab.analysis.noise import paired_contrast, seed_noise
+from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
+from nervelab.analysis.trends import slope
+from nervelab.paper.architectures import (
     BY_PLACEMENT,
     LONG_WIDTHS,
     MIXLN_GELU,
     POSTLN_GELU,
     PRELN_GELU,
     RELEASED_GELU,
-    names,
-    outcome_over_widths,
-    over_widths,
+    SHORT_RECIPE,
 )
-from nervelab.analysis.noise import paired_contrast, seed_noise
-from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
-from nervelab.analysis.trends import slope
 from nervelab.study.decisions import Analysis
 
 FLAT = 0.25

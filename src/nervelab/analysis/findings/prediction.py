@@ -11,18 +11,7 @@ from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW
-from nervelab.analysis.models import (
-    ARCHITECTURES,
-    NORMFREE_LRELU,
-    NORMFREE_RELU,
-    PRELN_GELU,
-    WIDTHS,
-    Model,
-    named,
-    names,
-    outcome_over_widths,
-    over_widths,
-)
+from nervelab.analysis.models import named, names, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import (
     LOSS,
     SHARES,
@@ -32,6 +21,7 @@ from nervelab.analysis.prediction import (
     pearson_over_checkpoints,
 )
 from nervelab.analysis.trends import mean_correlation, mean_of, pearson_of, spearman_of
+from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.study.decisions import Analysis
 
 TRACKS = {"pre": -0.9, "post": -0.8}

@@ -13,8 +13,9 @@ from nervelab.analysis.correlations import window_start_step
 from nervelab.analysis.findings.effects import SEED_NOISE, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.analysis.labels import WINDOW
-from nervelab.analysis.models import PRELN_GELU, PRELN_RELU, Model, outcome
+from nervelab.analysis.models import outcome
 from nervelab.analysis.quantities import MEAN_EFFECT, effect, layer_effect
+from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU, Model
 from nervelab.study.decisions import Analysis
 
 

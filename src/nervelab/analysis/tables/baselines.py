@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis.aggregates import BASELINE, SEEDS, Aggregates, Run
+from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
 from nervelab.analysis.baselines import baselines
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Table
+from nervelab.paper.architectures import BASELINE
 from nervelab.study.decisions import Analysis
 
 _SCHEMA = {

@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates, Run
 from nervelab.analysis.models import names
 from nervelab.analysis.tables.settings import (
@@ -17,6 +16,7 @@ from nervelab.analysis.tables.settings import (
 )
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.words import thousands
+from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
 
 _ID = "bases"

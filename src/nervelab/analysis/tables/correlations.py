@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import correlations, paper
-from nervelab.analysis.aggregates import SEEDS, SHORT_RECIPE, Aggregates, Run
+from nervelab.analysis import correlations
+from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
 from nervelab.analysis.labels import METRICS, SHORT, WINDOW
 from nervelab.analysis.models import named, names, outcome, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import SITES, final_pairs
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.trends import pearson_of, spearman_of
+from nervelab.paper import printed as paper
+from nervelab.paper.architectures import SHORT_RECIPE
 from nervelab.study.decisions import Analysis
 
 CHECKPOINTS_ID = "table-03-checkpoints"

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import FULL, Aggregates, Run
 from nervelab.analysis.fidelity import KEPT, METRICS, fidelity
 from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW, estimator_named
 from nervelab.analysis.models import names
 from nervelab.analysis.prediction import pearson_over_checkpoints
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
+from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
 
 ERRORS_ID = "table-08-estimator-errors"

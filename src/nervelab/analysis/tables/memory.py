@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.tables.table import Column, Table
+from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
 
 _ID = "table-11-memory"

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.labels import OPTIMISERS
 from nervelab.analysis.models import names
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.words import THIN, thousands
+from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
 
 _ID = "settings"

@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis import paper
 from nervelab.analysis.aggregates import SEEDS, Aggregates
 from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import BY_PLACEMENT, WIDTHS, names, over_widths
+from nervelab.analysis.models import names, over_widths
 from nervelab.analysis.quantities import final
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
+from nervelab.paper import printed as paper
+from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
 from nervelab.study.decisions import Analysis
 
 _ID = "table-07-width"

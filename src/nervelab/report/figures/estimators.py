@@ -9,7 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from nervelab.analysis.aggregates import Aggregates
 from nervelab.analysis.fidelity import fidelity
 from nervelab.analysis.labels import estimator_named
-from nervelab.analysis.models import PRELN_GELU, named
+from nervelab.analysis.models import named
+from nervelab.paper.architectures import PRELN_GELU
 from nervelab.report.figures import panels, signatures
 from nervelab.report.figures.figure import Figure
 from nervelab.spectra.names import parse

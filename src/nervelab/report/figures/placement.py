@@ -10,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
 from nervelab.analysis.labels import NOT_RUN, architecture
-from nervelab.analysis.models import BY_PLACEMENT, WIDTHS, over_widths
+from nervelab.analysis.models import over_widths
+from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, LOSS, WIDTH, Figure
 from nervelab.study.decisions import Analysis

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure as Canvas
 
 from nervelab.analysis.aggregates import SEEDS, Aggregates
 from nervelab.analysis.labels import PLACEMENTS, architecture
-from nervelab.analysis.models import (
+from nervelab.analysis.models import over_widths
+from nervelab.paper.architectures import (
     NORMFREE_GELU,
     NORMFREE_LRELU,
     NORMFREE_RELU,
@@ -18,7 +19,6 @@ from nervelab.analysis.models import (
     PRELN_SWIGLU,
     WIDTHS,
     Model,
-    over_widths,
 )
 from nervelab.report.figures import signatures
 from nervelab.report.figures.figure import Figure

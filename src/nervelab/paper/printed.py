@@ -11,7 +11,7 @@ import yaml
 
 @cache
 def _printed() -> dict[str, Any]:
-    return yaml.safe_load((files("nervelab.analysis") / "paper.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((files("nervelab.paper") / "printed.yaml").read_text(encoding="utf-8"))
 
 
 def rows(table: str) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def train(
 
     Of several, each has its log, logs/SCALE/RUN.log, where SCALE is the last part of --runs.
     """
-    from nervelab.analysis.runs import verify_run
+    from nervelab.aggregates.verified import verify_run
     from nervelab.build.deadline import deadline
     from nervelab.build.devices import lease_devices
     from nervelab.build.trainer import trainer
@@ -149,7 +149,7 @@ def index(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None
 @app.command()
 def aggregate(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     """Gather the rows of all runs."""
-    from nervelab.analysis.aggregate import aggregate as gather
+    from nervelab.aggregates.collect import aggregate as gather
 
     targets = _targets_for(stamp, "aggregate", scale, only)
     runs_json = targets.results / "runs.json"
@@ -200,7 +200,7 @@ def check(
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.adoption.evidence import verify as verify_adoption
-    from nervelab.analysis.runs import verify_run
+    from nervelab.aggregates.verified import verify_run
     from nervelab.report.provenance import mixed_findings
 
     stages = ("data", "tokens", "trained")

@@ -2,8 +2,8 @@ import pytest
 from made_up_runs import gathered, saved, with_estimators
 from synthetic_runs import LAPTOP, write_study
 
-from nervelab.analysis.aggregate import aggregate
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.collect import aggregate
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
 from nervelab.study.decisions import Analysis
 

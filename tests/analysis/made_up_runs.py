@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from synthetic_runs import D_MODEL, LAYERS, config
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.files import digest
 
 ESTIMATORS = (

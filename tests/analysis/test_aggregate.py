@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, config, write_study
 
-from nervelab.analysis.aggregate import aggregate
+from nervelab.aggregates.collect import aggregate
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
 

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 
 
 def test_the_baseline_is_found_without_naming_it(gather):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_estimators
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.before import BEFORE, LENGTH, START, verdicts_before
 from nervelab.analysis.tables.lengths import LENGTHS

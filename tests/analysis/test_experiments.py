@@ -13,10 +13,8 @@ import pytest
 from made_up_runs import gathered
 from scipy import stats
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import run_named
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.bases import BASES
@@ -25,6 +23,8 @@ from nervelab.analysis.tables.positions import BY_POSITION
 from nervelab.analysis.tables.rates import RATES
 from nervelab.analysis.tables.registry import TABLES as TABLES_OF_THE_PAGE
 from nervelab.paper import printed as paper
+from nervelab.words.labels import NOT_RUN
+from nervelab.words.runs import run_named
 
 TABLES = {table.id: table for table in (TABLE_12, TABLE_13, *EXPERIMENTS)}
 FINEWEB = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, Verdict, above, below, between, verdict_of
-from nervelab.analysis.labels import NOT_RUN
+from nervelab.words.labels import NOT_RUN
 
 _HOLDING = {"yes": (1.0, 2.0), "no": (-2.0, -1.0), "open": (-1.0, 1.0)}
 

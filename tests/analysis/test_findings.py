@@ -20,7 +20,7 @@ from scipy import stats
 
 from nervelab.analysis.findings.finding import Effect
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.words import facts, filled
+from nervelab.words.facts import facts, filled
 
 BY_ID = {finding.id: finding for finding in FINDINGS}
 

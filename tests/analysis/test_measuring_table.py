@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from made_up_runs import MadeUp, gathered
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.tables.measuring import MEASURING_MODE
-from nervelab.analysis.words import THIN
+from nervelab.words.numbers import THIN
 
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js")
 SHIFTED = {

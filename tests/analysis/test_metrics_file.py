@@ -13,8 +13,8 @@ from synthetic_runs import LAPTOP, SEEDED, Planted
 from nervelab.analysis.analyse import analyse
 from nervelab.analysis.baselines import NAMED
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import BASES
 from nervelab.analysis.metrics import KEYS, LETTERS, metrics
+from nervelab.words.labels import BASES
 
 
 def flat(folder: Path) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ import pytest
 from made_up_runs import at_4d, gathered, paper_spectrum
 from synthetic_runs import LAPTOP, LAYERS, SHIFT, STEPS, over_seeds
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.bootstrap import mean_interval
 from nervelab.analysis.findings.finding import above, below
 from nervelab.analysis.findings.registry import FINDINGS

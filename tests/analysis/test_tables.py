@@ -10,14 +10,14 @@ from made_up_runs import MadeUp, gathered, whole_study
 from scipy import stats
 from synthetic_runs import LAPTOP, over_seeds
 
-from nervelab.analysis.labels import METRICS
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.registry import TABLES
-from nervelab.analysis.tables.table import as_printed as printed_number
 from nervelab.analysis.tables.width import TABLE_7
+from nervelab.words.labels import METRICS
+from nervelab.words.numbers import as_printed as printed_number
 
 # As printed in the paper's Table 2, and in appendix C.1.
 _PRINTED = {

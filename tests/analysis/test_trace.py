@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, Planted, over_seeds, write_study
 
-from nervelab.analysis.aggregate import aggregate
+from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.analysis.origins import as_text
 from nervelab.analysis.trace import Trace, trace

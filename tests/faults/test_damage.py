@@ -10,7 +10,7 @@ import pytest
 
 from faults.registry import Fault, name
 from faults.world import World, flip, truncate
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.data import wheels
 from nervelab.data.parts import Kept, Parts
 from nervelab.errors import NervelabError

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from synthetic_runs import LAPTOP, SEEDED, write_study
 
-from nervelab.analysis.aggregate import aggregate
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.collect import aggregate
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
 from nervelab.study.decisions import Analysis

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, LAYERS, STEPS
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.figures.normfree import NORMFREE
 

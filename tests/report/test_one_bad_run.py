@@ -9,7 +9,7 @@ import pytest
 from poison import POISONS, SHOWN, folder_of, poison
 from synthetic_runs import LAPTOP, Planted, write_study
 
-from nervelab.analysis.aggregate import aggregate
+from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
 from nervelab.study.decisions import Analysis

@@ -9,17 +9,17 @@ from synthetic_runs import SEEDED
 
 from nervelab.analysis.findings.finding import VERDICTS
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.models import named, run_named
 from nervelab.analysis.tables.registry import TABLES
-from nervelab.analysis.words import facts, filled
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
 from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.registry import FIGURES
-from nervelab.report.format import with_minus
 from nervelab.report.page import _revisions
 from nervelab.report.report import render
+from nervelab.words.facts import facts, filled
+from nervelab.words.numbers import with_minus
+from nervelab.words.runs import named, run_named
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 _TIMINGS = re.compile(r"<!-- timings: begin -->.*<!-- timings: end -->", re.DOTALL)

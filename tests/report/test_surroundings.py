@@ -11,7 +11,7 @@ RENDER = """
 from dataclasses import replace
 from pathlib import Path
 from synthetic_runs import LAPTOP, write_study
-from nervelab.analysis.aggregate import aggregate
+from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
 from nervelab.study.decisions import Analysis

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from synthetic_runs import LAPTOP, LAYERS
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.report.figures.figure import STYLE
 from nervelab.report.figures.training import TRAINING

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from synthetic_runs import LAYERS, Planted
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.widths import WIDTH_SWEEPS

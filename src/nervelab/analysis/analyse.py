@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.finding import Effect, Finding, Verdict
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.metrics import metrics

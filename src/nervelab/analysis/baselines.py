@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.paper.architectures import (
     BASELINE,
     MIXLN_GELU,
@@ -15,7 +16,6 @@ from nervelab.paper.architectures import (
     PRELN_RELU,
     PRELN_SWIGLU,
     RELEASED_GELU,
-    SHORT_RECIPE,
 )
 
 NAMED = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from nervelab.analysis.aggregates import Run
+from nervelab.aggregates.run import Run
 from nervelab.analysis.bootstrap import MINIMUM, interval, resample, widening
 from nervelab.analysis.estimate import Estimate
 from nervelab.study.decisions import Analysis

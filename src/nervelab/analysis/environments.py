@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nervelab.analysis.aggregate import gather
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.collect import gather
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.study.decisions import Analysis
 

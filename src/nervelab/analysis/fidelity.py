@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nervelab.analysis.aggregates import FULL, Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import FULL, Run
 from nervelab.analysis.correlations import window_start_step
 from nervelab.paper.architectures import BASELINE, PRELN_GELU
 from nervelab.study.decisions import Analysis

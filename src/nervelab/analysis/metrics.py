@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.baselines import baselines
 from nervelab.analysis.findings.finding import Verdict
-from nervelab.analysis.models import outcome
 from nervelab.files import digest
+from nervelab.words.runs import outcome
 
 KEYS = 70
 """The most numbers that metrics.json holds."""

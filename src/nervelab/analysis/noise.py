@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.exponential import exponential
 from nervelab.analysis.quantities import Quantity
-from nervelab.paper.architectures import BASELINE, SHORT_RECIPE
+from nervelab.paper.architectures import BASELINE
 from nervelab.study.decisions import Analysis
 
 

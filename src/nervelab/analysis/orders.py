@@ -9,7 +9,7 @@ from itertools import combinations
 import polars as pl
 from scipy.stats import norm
 
-from nervelab.analysis.aggregates import Run
+from nervelab.aggregates.run import Run
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.noise import Noise, contrast
 from nervelab.analysis.quantities import EVAL_LOSS

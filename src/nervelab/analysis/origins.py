@@ -8,7 +8,7 @@ from typing import Any
 
 from nervelab import layout, runfiles
 from nervelab.adoption.evidence import adoptions
-from nervelab.analysis.runs import REMEDY
+from nervelab.aggregates.verified import REMEDY
 from nervelab.analysis.trace import Source, Trace
 from nervelab.datafiles import MANIFEST
 from nervelab.errors import damaged

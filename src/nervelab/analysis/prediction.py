@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates, over_widths
+from nervelab.aggregates.run import Run
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
 from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.models import over_widths
 from nervelab.analysis.quantities import final
 from nervelab.analysis.trends import spearman_of
 from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.correlations import window_start_step
 from nervelab.study.decisions import Analysis
 

@@ -14,13 +14,13 @@ from typing import Any, get_args
 import polars as pl
 
 from nervelab import layout, runfiles
-from nervelab.analysis.aggregate import gather
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.collect import gather
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import names
 from nervelab.analysis.analyse import effects_of
 from nervelab.analysis.findings.effects import SEED_NOISE
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.metrics import losses_of, mean_loss
-from nervelab.analysis.models import names
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.table import RUNS, Table
 from nervelab.errors import NervelabError, missing

@@ -14,10 +14,6 @@ BASELINE: dict[str, Any] = {
     "width_multiple": 4,
     "optimiser": "adamw",
 }
-LONG = "long"
-"""The recipe of the core: what findings are decided by unless they say otherwise."""
-SHORT_RECIPE = {"recipe": "short"}
-"""What a lookup says of the runs that all widths and most variants have: those of the short recipe."""
 
 PRELN_GELU: Model = {"placement": "preln", "activation": "gelu"}
 PRELN_RELU: Model = {"placement": "preln", "activation": "relu"}

@@ -14,16 +14,17 @@ from nervelab.analysis.analyse import FINDINGS_SCHEMA
 from nervelab.analysis.environments import Environment, mixtures
 from nervelab.analysis.findings.finding import VERDICTS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.labels import WINDOW
-from nervelab.analysis.models import run_named
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.settings import SETTINGS
-from nervelab.analysis.tables.table import Table
-from nervelab.analysis.words import THIN, facts, filled
+from nervelab.analysis.tables.table import Table, cell
 from nervelab.errors import NervelabError
-from nervelab.report import format as shown
 from nervelab.report.choices import choices
 from nervelab.study.decisions import Analysis
+from nervelab.words import numbers as shown
+from nervelab.words.facts import facts, filled
+from nervelab.words.labels import WINDOW
+from nervelab.words.numbers import THIN
+from nervelab.words.runs import run_named
 
 _SCALES = {
     "smoke": (
@@ -202,7 +203,7 @@ def _table(table: Table, results_dir: Path, known: dict[str, str]) -> dict[str, 
         "absent": table.absent,
         "finished": "state" in frame.columns and "finished" in frame["state"],
         "headings": [column.heading for column in table.columns],
-        "rows": [[shown.cell(row, column) for column in table.columns] for row in rows],
+        "rows": [[cell(row, column) for column in table.columns] for row in rows],
     }
 
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.verified import read_table
 from nervelab.analysis.fidelity import fidelity
 from nervelab.analysis.outputs import drop_others
-from nervelab.analysis.runs import read_table
-from nervelab.analysis.words import facts, filled
 from nervelab.files import read_json, write_text
 from nervelab.report.figures.figure import svg
 from nervelab.report.figures.registry import FIGURES
-from nervelab.report.format import in_markdown
 from nervelab.report.inline import inline
 from nervelab.report.page import context
 from nervelab.report.timings import environment, logging_step, shown_logging_step, timings
 from nervelab.runfiles import ESTIMATORS, TIMING
 from nervelab.study.decisions import Analysis
+from nervelab.words.facts import facts, filled
+from nervelab.words.numbers import in_markdown
 
 TIMINGS = "timings/table-10-seconds.csv"
 _REMEDY = "run make again."

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from nervelab.analysis.fidelity import Fidelity
-from nervelab.analysis.labels import estimator_named
 from nervelab.paper import printed as paper
-from nervelab.report import format as shown
+from nervelab.words import numbers as shown
+from nervelab.words.labels import estimator_named
 
 TABLE_10 = "table-10-seconds"
 EVERY = (200, 1000)

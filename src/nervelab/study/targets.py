@@ -19,7 +19,7 @@ from nervelab.study.stamps import Stamp
 
 REMEDY = "delete it and run make again."
 INDEX_ENTRY = "nervelab.study.index"
-AGGREGATE_ENTRY = "nervelab.analysis.aggregate"
+AGGREGATE_ENTRY = "nervelab.aggregates.collect"
 ANALYSE_ENTRY = "nervelab.analysis.analyse"
 REPORT_ENTRIES = ("nervelab.report.report", "nervelab.report.provenance")
 

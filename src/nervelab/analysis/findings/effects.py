@@ -7,14 +7,15 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.findings.finding import Claim, Effect
-from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import named, names, outcome
 from nervelab.analysis.noise import contrast, level, seed_noise
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import Model
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN
+from nervelab.words.runs import named, outcome
 
 Layers = Callable[[Run, Analysis], np.ndarray]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.bootstrap import MINIMUM, mean_interval
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson, shift
 from nervelab.analysis.fidelity import KEPT, METRICS, Fidelity, fidelity
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
-from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW, estimator_named
-from nervelab.analysis.models import named
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
+from nervelab.words.runs import named
 
 SAMPLES = ("sampling-0.05", "sampling-0.10", "sampling-0.25", "sampling-0.50")
 LOW_RANK = ("randsvd-1/6", "lanczos-1/6")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.labels import NOT_RUN
+from nervelab.aggregates.find import Aggregates
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN
 
 Word = Literal["supported", "contradicted", "inconclusive", "not run"]
 Holds = Literal["yes", "no", "open", ""]
@@ -162,7 +162,7 @@ class Finding:
         section: where the paper makes the claim.
         claim: the claim, as a sentence.
         rule: which effects decide it, in words that a reader can check against the tables; may use the names of
-            `words.facts` in braces, as may the caveat.
+            `facts` in braces, as may the caveat.
         effects: the rule as a function of the aggregates.
         caveat: what the numbers cannot tell apart; empty if nothing.
         revisions: every change of the rule after its first full run, in words.

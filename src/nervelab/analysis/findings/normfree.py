@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
 from nervelab.analysis.quantities import (

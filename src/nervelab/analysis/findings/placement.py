@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates, over_widths
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
-from nervelab.analysis.models import names, outcome_over_widths, over_widths
 from nervelab.analysis.noise import paired_contrast, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
 from nervelab.analysis.trends import slope
-from nervelab.paper.architectures import (
-    BY_PLACEMENT,
-    LONG_WIDTHS,
-    MIXLN_GELU,
-    POSTLN_GELU,
-    PRELN_GELU,
-    RELEASED_GELU,
-    SHORT_RECIPE,
-)
+from nervelab.paper.architectures import BY_PLACEMENT, LONG_WIDTHS, MIXLN_GELU, POSTLN_GELU, PRELN_GELU, RELEASED_GELU
 from nervelab.study.decisions import Analysis
+from nervelab.words.runs import outcome_over_widths
 
 FLAT = 0.25
 """The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""

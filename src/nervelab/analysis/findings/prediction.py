@@ -7,11 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates, over_widths
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.estimate import Estimate
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW
-from nervelab.analysis.models import named, names, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import (
     LOSS,
     SHARES,
@@ -23,6 +22,8 @@ from nervelab.analysis.prediction import (
 from nervelab.analysis.trends import mean_correlation, mean_of, pearson_of, spearman_of
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN, SHORT, WINDOW
+from nervelab.words.runs import named, outcome_over_widths
 
 TRACKS = {"pre": -0.9, "post": -0.8}
 """Pearson's r over checkpoints from which on a metric "tracks" the loss; the paper has -0.97 and -0.84 or stronger."""

@@ -8,15 +8,16 @@ from functools import partial
 
 import numpy as np
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.correlations import window_start_step
 from nervelab.analysis.findings.effects import SEED_NOISE, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.labels import WINDOW
-from nervelab.analysis.models import outcome
 from nervelab.analysis.quantities import MEAN_EFFECT, effect, layer_effect
 from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU, Model
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import WINDOW
+from nervelab.words.runs import outcome
 
 
 def mean_effect(aggregates: Aggregates, model: Model, metric: str, claim: Claim, settings: Analysis) -> Effect:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
+from nervelab.aggregates.find import SEEDS, Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.baselines import baselines
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Table
 from nervelab.paper.architectures import BASELINE

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.models import names
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.tables.settings import (
     data_in_words,
     rate_in_words,
@@ -15,9 +15,9 @@ from nervelab.analysis.tables.settings import (
     together,
 )
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.analysis.words import thousands
 from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
+from nervelab.words.numbers import thousands
 
 _ID = "bases"
 _HEADINGS = {"length": "training", "optimisers": "learning rates"}

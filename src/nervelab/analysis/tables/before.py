@@ -8,11 +8,10 @@ from typing import Any
 import polars as pl
 import yaml
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.analysis.findings.finding import Finding
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.paper.architectures import SHORT_RECIPE
 from nervelab.study.decisions import Analysis
 
 _SCALE = "laptop"

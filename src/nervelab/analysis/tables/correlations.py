@@ -7,16 +7,16 @@ from typing import Any
 
 import polars as pl
 
+from nervelab.aggregates.find import SEEDS, SHORT_RECIPE, Aggregates, over_widths
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis import correlations
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
-from nervelab.analysis.labels import METRICS, SHORT, WINDOW
-from nervelab.analysis.models import named, names, outcome, outcome_over_widths, over_widths
 from nervelab.analysis.prediction import SITES, final_pairs
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.analysis.trends import pearson_of, spearman_of
 from nervelab.paper import printed as paper
-from nervelab.paper.architectures import SHORT_RECIPE
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import METRICS, SHORT, WINDOW
+from nervelab.words.runs import named, outcome, outcome_over_widths
 
 CHECKPOINTS_ID = "table-03-checkpoints"
 WIDTHS_ID = "table-03-widths"

@@ -6,13 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.models import run_named
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.analysis.noise import Noise, half_width, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.paper.architectures import SHORT_RECIPE
 from nervelab.study.decisions import Analysis
+from nervelab.words.runs import run_named
 
 _IDENTITY = (
     "name",

@@ -7,16 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.exponential import perplexity
-from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise_everywhere
 from nervelab.analysis.orders import COLUMNS, Difference, agreement, by_errors, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS, final
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.paper.architectures import SHORT_RECIPE
 from nervelab.study.decisions import Analysis
+from nervelab.words.runs import outcome
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _NUMBERS = ("printed", "measured", "spread_over_seeds", "eval_loss", *_METRICS)

@@ -7,14 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import FULL, Aggregates, Run
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import FULL, Run, names
 from nervelab.analysis.fidelity import KEPT, METRICS, fidelity
-from nervelab.analysis.labels import NOT_RUN, SHORT, WINDOW, estimator_named
-from nervelab.analysis.models import names
 from nervelab.analysis.prediction import pearson_over_checkpoints
-from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
+from nervelab.words.numbers import as_printed
 
 ERRORS_ID = "table-08-estimator-errors"
 CORRELATIONS_ID = "table-09-estimator-correlations"

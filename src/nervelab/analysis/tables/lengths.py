@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import LONG, SHORT_RECIPE, Aggregates
+from nervelab.aggregates.run import names
 from nervelab.analysis.baselines import NAMED
-from nervelab.analysis.models import named, names, outcome
 from nervelab.analysis.quantities import final
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
-from nervelab.paper.architectures import BASELINE, BY_PLACEMENT, LONG, LONG_WIDTHS, SHORT_RECIPE, Model
+from nervelab.paper.architectures import BASELINE, BY_PLACEMENT, LONG_WIDTHS, Model
 from nervelab.study.decisions import Analysis
+from nervelab.words.runs import named, outcome
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _SCHEMA = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.labels import MEASURING_MODES
-from nervelab.analysis.models import names, outcome, run_named
-from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table, as_printed
-from nervelab.analysis.words import THIN
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run, names
+from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.files import canonical_json
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import MEASURING_MODES
+from nervelab.words.numbers import THIN, as_printed
+from nervelab.words.runs import outcome, run_named
 
 _DIGITS = {"se_pre": 3, "se_post": 3, "pr_pre": 2, "pr_post": 2, "eee_pre": 4, "eee_post": 4, "js": 4}
 _COLUMNS = tuple(column for column in METRIC_COLUMNS if column.name in _DIGITS)

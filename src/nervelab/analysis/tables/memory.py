@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis

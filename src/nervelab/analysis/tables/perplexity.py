@@ -6,16 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates, Run
+from nervelab.aggregates.find import LONG, Aggregates
+from nervelab.aggregates.run import Run, names
 from nervelab.analysis.exponential import perplexity
-from nervelab.analysis.models import names, outcome
 from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.orders import COLUMNS, agreement, by_loss, compared
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.paper.architectures import LONG
 from nervelab.study.decisions import Analysis
+from nervelab.words.runs import outcome
 
 _ID = "table-02-perplexity"
 _SCHEMA = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from nervelab.analysis.aggregates import ALL, FULL, Aggregates
-from nervelab.analysis.labels import GROUPS
-from nervelab.analysis.models import run_named
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import ALL, FULL
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import GROUPS
+from nervelab.words.runs import run_named
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _SCHEMA = {

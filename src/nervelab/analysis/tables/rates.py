@@ -6,11 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.labels import OPTIMISERS
-from nervelab.analysis.models import run_named
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import OPTIMISERS
+from nervelab.words.runs import run_named
 
 _GROUP = ("model", "optimiser", "steps", "embedding_std")
 _RATES = ("rate", "rate_of_the_rest")

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
-from nervelab.analysis.labels import OPTIMISERS
-from nervelab.analysis.models import names
+from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.run import names
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.analysis.words import THIN, thousands
 from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import OPTIMISERS
+from nervelab.words.numbers import THIN, thousands
 
 _ID = "settings"
 _LISTED = 3  # values that are named one by one

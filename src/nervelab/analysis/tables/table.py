@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.study.decisions import Analysis
+from nervelab.words.numbers import MISSING, number, significant, whole
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Table:
     Attributes:
         id: name of the file.
         title: one line.
-        caption: what is seen; may use the names of `words.facts` in braces.
+        caption: what is seen; may use the names of `facts` in braces.
         columns: what is shown, the columns to compare first.
         build: makes the frame.
         remark: a sentence or two made from the frame; empty if there is nothing to say.
@@ -91,9 +92,20 @@ class Table:
         return self.traced(aggregates, settings).drop(RUNS, strict=False)
 
 
-def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:
-    """A number in a cell: with these decimal places, or with as many as the paper prints if `digits` is None."""
-    if value is None or not math.isfinite(value):
-        return None
-    text = f"{value:{'+' if signed else ''}{'' if digits is None else f'.{digits}f'}}"
-    return text.removesuffix(".0").replace("-", "−") if digits is None else text.replace("-", "−")
+def cell(row: dict[str, Any], column: Column) -> str:
+    """One cell of a table."""
+    value = row[column.name]
+    if value is None:
+        return MISSING
+    if column.grouped:
+        return whole(value)
+    if column.significant:
+        return significant(value, signed=column.signed)
+    if column.digits is None:
+        return str(value)
+    text = number(value, column.digits, signed=column.signed)
+    low, high = (row.get(f"{column.name}_{end}") for end in ("low", "high"))
+    if not column.interval or low is None or high is None:
+        return text
+    ends = (number(end, column.digits, signed=column.signed) for end in (low, high))
+    return f"{text} [{', '.join(ends)}]"

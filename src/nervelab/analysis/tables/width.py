@@ -6,14 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates
-from nervelab.analysis.labels import NOT_RUN
-from nervelab.analysis.models import names, over_widths
+from nervelab.aggregates.find import SEEDS, Aggregates, over_widths
+from nervelab.aggregates.run import names
 from nervelab.analysis.quantities import final
-from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table, as_printed
+from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN
+from nervelab.words.numbers import as_printed
 
 _ID = "table-07-width"
 _NUMBERS = ("paper_mean", "paper_spread", "paper_share", "mean", "spread", "share")

@@ -6,15 +6,15 @@ from functools import partial
 
 from matplotlib.figure import Figure as Canvas
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.fidelity import fidelity
-from nervelab.analysis.labels import estimator_named
-from nervelab.analysis.models import named
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.report.figures import panels, signatures
 from nervelab.report.figures.figure import Figure
 from nervelab.spectra.names import parse
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import estimator_named
+from nervelab.words.runs import named
 
 _KINDS = {19: ("sampling",), 20: ("randsvd",), 21: ("lanczos", "bkq")}
 

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from nervelab.analysis.aggregates import Aggregates
+from nervelab.aggregates.find import Aggregates
 from nervelab.study.decisions import Analysis
 
 # Text becomes outlines of a font that matplotlib carries: the page then looks the same wherever it is read.
@@ -46,7 +46,7 @@ class Figure:
     Attributes:
         id: name of the file.
         title: one line.
-        caption: what is seen, for the page; may use the names of `words.facts` in braces.
+        caption: what is seen, for the page; may use the names of `facts` in braces.
         draw: paints it; a run that is absent or failed must be shown as that.
     """
 

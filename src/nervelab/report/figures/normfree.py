@@ -8,11 +8,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
-from nervelab.analysis.labels import architecture
+from nervelab.aggregates.find import SEEDS, Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure, note
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import architecture
 
 _NUMBER = 4
 _ROWS = tuple({"placement": "none", "activation": name} for name in ("gelu", "relu", "learnable-leaky-relu"))

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from nervelab.analysis.aggregates import Grid, Run
-from nervelab.analysis.labels import NOT_RUN
+from nervelab.aggregates.run import Grid, Run
 from nervelab.report.figures.figure import FAILED, LOSS, POST, PRE, WIDTH, note
+from nervelab.words.labels import NOT_RUN
 
 # Colour, marker, and the share of the steps by which points are set aside, lest bars hide one another.
 _SITES = {"pre": (PRE, "o", -0.004), "post": (POST, "s", 0.004)}

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
-from nervelab.analysis.labels import NOT_RUN, architecture
-from nervelab.analysis.models import over_widths
+from nervelab.aggregates.find import SEEDS, Aggregates, over_widths
+from nervelab.aggregates.run import Run
 from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, LOSS, WIDTH, Figure
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import NOT_RUN, architecture
 
 _NUMBER = 6
 _TRAINED = {"edgecolor": LOSS, "facecolor": "0.93"}

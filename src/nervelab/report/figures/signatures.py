@@ -11,11 +11,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from nervelab.analysis.aggregates import Run
-from nervelab.analysis.labels import SHORT, UNITS
+from nervelab.aggregates.run import Run
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, STYLE, WIDTH, note
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import SHORT, UNITS
 
 Columns = dict[str, Run | None]
 """Runs by the name of their column; None where there is none."""

@@ -12,10 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates, Run
+from nervelab.aggregates.find import SEEDS, Aggregates
+from nervelab.aggregates.run import Run
 from nervelab.analysis.correlations import pairs_with_eval_loss, pearson, window_start_step
-from nervelab.analysis.labels import METRICS, UNITS, WINDOW, architecture
-from nervelab.report import format as shown
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure
 from nervelab.report.figures.panels import (
     MARKED,
@@ -29,6 +28,8 @@ from nervelab.report.figures.panels import (
     spread_lines,
 )
 from nervelab.study.decisions import Analysis
+from nervelab.words import numbers as shown
+from nervelab.words.labels import METRICS, UNITS, WINDOW, architecture
 
 _BASELINES: dict[int, dict[str, Any]] = {
     1: {"placement": "preln", "activation": "gelu"},

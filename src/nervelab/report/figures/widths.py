@@ -6,9 +6,7 @@ from functools import partial
 
 from matplotlib.figure import Figure as Canvas
 
-from nervelab.analysis.aggregates import SEEDS, Aggregates
-from nervelab.analysis.labels import PLACEMENTS, architecture
-from nervelab.analysis.models import over_widths
+from nervelab.aggregates.find import SEEDS, Aggregates, over_widths
 from nervelab.paper.architectures import (
     NORMFREE_GELU,
     NORMFREE_LRELU,
@@ -23,6 +21,7 @@ from nervelab.paper.architectures import (
 from nervelab.report.figures import signatures
 from nervelab.report.figures.figure import Figure
 from nervelab.study.decisions import Analysis
+from nervelab.words.labels import PLACEMENTS, architecture
 
 _SWEEPS: dict[int, tuple[Model, ...]] = {
     14: (PRELN_GELU,),

@@ -78,7 +78,7 @@ WINDOW = (
     "Checkpoints count from {window} of the training steps on: one share for all runs, chosen once, with prototypes at "
     "laptop scale in view."
 )
-"""Which checkpoints enter effects and correlations, everywhere in the same words; `words.filled` fills it in."""
+"""Which checkpoints enter effects and correlations, everywhere in the same words; `facts.filled` fills it in."""
 
 
 def architecture(settings: dict[str, Any]) -> str:

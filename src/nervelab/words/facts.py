@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from nervelab.study.decisions import Analysis
-
-THIN = "\u202f"  # a narrow space that does not break
+from nervelab.words.numbers import THIN, thousands
 
 
 def facts(runs: pl.DataFrame, settings: Analysis) -> dict[str, str]:
@@ -35,11 +34,6 @@ def facts(runs: pl.DataFrame, settings: Analysis) -> dict[str, str]:
         "probe_tokens": _counts(probes),
         "eval_tokens": _counts(config["training"]["eval_tokens"] for config in configs),
     }
-
-
-def thousands(value: int) -> str:
-    """A count with thin thousands separators."""
-    return f"{value:,}".replace(",", THIN)
 
 
 def filled(text: str, known: dict[str, str]) -> str:

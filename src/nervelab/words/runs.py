@@ -1,13 +1,15 @@
-"""The models that tables and findings speak of, by the settings in which they differ from the baseline."""
+"""Models, runs and their outcomes in words."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from nervelab.analysis.aggregates import Aggregates, Run
-from nervelab.analysis.labels import (
+from nervelab.aggregates.find import LONG
+from nervelab.aggregates.run import Run
+from nervelab.paper.architectures import BASELINE, Model
+from nervelab.words.labels import (
     ACTIVATIONS,
     BASES,
     FFN_WEIGHTS,
@@ -18,7 +20,6 @@ from nervelab.analysis.labels import (
     POSITIONS,
     architecture,
 )
-from nervelab.paper.architectures import BASELINE, LONG, SHORT_RECIPE, WIDTHS, Model
 
 
 def named(model: Model) -> str:
@@ -76,21 +77,11 @@ def _said(key: str, value: Any) -> str:
     return f"{key.replace('_', ' ')} {short}"
 
 
-def names(runs: Iterable[Run | None]) -> tuple[str, ...]:
-    """The names of those of the runs that are there."""
-    return tuple(run.row["name"] for run in runs if run is not None)
-
-
 def outcome(runs: tuple[Run, ...]) -> str:
     """How runs ended, in words: "finished" only if all of them did, "not run at this scale" if there are none."""
     if not runs:
         return NOT_RUN
     return "; ".join(dict.fromkeys(run.state for run in runs if run.failed)) or "finished"
-
-
-def over_widths(aggregates: Aggregates, model: Model) -> tuple[Run | None, ...]:
-    """The runs of a model at `WIDTHS` by the short recipe, the lowest seed of each; None where this scale has none."""
-    return tuple(aggregates.find(**model, width_multiple=width, **SHORT_RECIPE) for width in WIDTHS)
 
 
 def outcome_over_widths(runs: tuple[Run | None, ...]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from nervelab import runfiles
+from nervelab.aggregates.verified import RunFolder, open_run
 from nervelab.analysis.exponential import perplexity
-from nervelab.analysis.runs import RunFolder, open_run
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_bytes
 

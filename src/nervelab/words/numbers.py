@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
-from nervelab.analysis.tables.table import Column
-from nervelab.analysis.words import THIN, thousands
-
+THIN = "\u202f"  # a narrow space that does not break
 MISSING = "–"
 _MINUS = "−"
 _HUGE = 1e9
@@ -47,25 +44,6 @@ def whole(value: int | None) -> str:
     return MISSING if value is None else thousands(value)
 
 
-def cell(row: dict[str, Any], column: Column) -> str:
-    """One cell of a table."""
-    value = row[column.name]
-    if value is None:
-        return MISSING
-    if column.grouped:
-        return whole(value)
-    if column.significant:
-        return significant(value, signed=column.signed)
-    if column.digits is None:
-        return str(value)
-    text = number(value, column.digits, signed=column.signed)
-    low, high = (row.get(f"{column.name}_{end}") for end in ("low", "high"))
-    if not column.interval or low is None or high is None:
-        return text
-    ends = (number(end, column.digits, signed=column.signed) for end in (low, high))
-    return f"{text} [{', '.join(ends)}]"
-
-
 def with_minus(text: str) -> str:
     """The text with a true minus sign before each negative number."""
     return re.sub(r"(?<![\w)])-(?=\d)", _MINUS, text)
@@ -74,3 +52,16 @@ def with_minus(text: str) -> str:
 def in_markdown(text: str) -> str:
     """Text that keeps to its cell in a Markdown table."""
     return text.replace("|", r"\|")
+
+
+def as_printed(value: float | None, digits: int | None, *, signed: bool = False) -> str | None:
+    """A number in a cell: with these decimal places, or with as many as the paper prints if `digits` is None."""
+    if value is None or not math.isfinite(value):
+        return None
+    text = f"{value:{'+' if signed else ''}{'' if digits is None else f'.{digits}f'}}"
+    return text.removesuffix(".0").replace("-", "−") if digits is None else text.replace("-", "−")
+
+
+def thousands(value: int) -> str:
+    """A count with thin thousands separators."""
+    return f"{value:,}".replace(",", THIN)

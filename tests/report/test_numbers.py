@@ -1,7 +1,7 @@
 import pytest
 
-from nervelab.analysis.tables.table import Column
-from nervelab.report import format as shown
+from nervelab.analysis.tables.table import Column, cell
+from nervelab.words import numbers as shown
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_numbers_read_well(text, expected):
     ],
 )
 def test_a_cell_shows_its_interval_where_there_is_one(row, expected):
-    assert shown.cell(row, Column("r", "r", digits=2, interval=True, signed=True)) == expected
+    assert cell(row, Column("r", "r", digits=2, interval=True, signed=True)) == expected
 
 
 def test_negative_numbers_in_words_have_a_true_minus_and_hyphens_stay():

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from nervelab.analysis.bootstrap import MINIMUM, block_length, interval, mean_interval, resample, resampled_means
+from nervelab.statistics.blocks import MINIMUM, block_length, interval, mean_interval, resample, resampled_means
 from nervelab.study.decisions import Analysis
 
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic_runs import STEPS, Planted
 
-from nervelab.analysis.bootstrap import MINIMUM, resample, widening
-from nervelab.analysis.correlations import correlate, pairs_with_eval_loss, shift
-from nervelab.analysis.estimate import Estimate
+from nervelab.aggregates.window import pairs_with_eval_loss
+from nervelab.statistics.blocks import MINIMUM, resample, widening
+from nervelab.statistics.estimate import Estimate
+from nervelab.statistics.within_run import correlate, shift
 from nervelab.study.decisions import Analysis
 
 _SETTINGS = Analysis(window_start=0.15, confidence=0.95, bootstrap=100, seed=0)

@@ -14,8 +14,8 @@ from made_up_runs import gathered
 from scipy import stats
 
 from nervelab.aggregates.find import Aggregates
+from nervelab.analysis.compare import seed_noise
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.noise import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.bases import BASES
 from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from made_up_runs import ESTIMATORS, MadeUp, gathered, paper_estimate
 
-from nervelab.analysis.fidelity import KEPT, METRICS, fidelity
+from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
 from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
 from nervelab.analysis.tables.memory import TABLE_11
 from nervelab.words.labels import NOT_RUN, estimator_named

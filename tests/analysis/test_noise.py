@@ -7,9 +7,9 @@ import pytest
 from made_up_runs import MadeUp, gathered, paper_spectrum
 from scipy import stats
 
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.noise import Noise, contrast, half_width, level, paired_contrast, seed_noise
+from nervelab.analysis.compare import Noise, contrast, half_width, level, paired_contrast, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, PR_POST, Quantity
+from nervelab.statistics.estimate import Estimate
 
 # Final eval losses by activation and seed: three models on several seeds, one on a single one.
 _LOSSES = {

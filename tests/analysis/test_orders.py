@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.orders import COLUMNS, agreement, by_errors, compared
+from nervelab.analysis.tables.ranking import COLUMNS, agreement, by_errors, compared
+from nervelab.statistics.estimate import Estimate
 
 
 def mixer(accuracy: float, images: int | None = 2048) -> list[SimpleNamespace]:

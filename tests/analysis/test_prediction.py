@@ -7,7 +7,8 @@ import pytest
 from made_up_runs import MadeUp, gathered, paper_spectrum, whole_study
 from scipy import stats
 
-from nervelab.analysis.prediction import LOSS, SHARES, configurations, early_ranking, final_pairs
+from nervelab.aggregates.window import final_pairs
+from nervelab.analysis.early_ranking import LOSS, SHARES, configurations, early_ranking
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_up_runs import MadeUp, at_4d, gathered
 
-from nervelab.analysis import quantities
+from nervelab.aggregates.window import window_mean
 from nervelab.analysis.quantities import MEAN_EFFECT, QUANTITIES, all_quantities, layer_effect, third
 
 # Steps 0, 100, 200, 600 and 1000 of 1000: the window holds the last three. Four layers; D = 256.
@@ -147,4 +147,4 @@ def test_the_window_begins_with_the_first_step_that_reaches_its_share(settings):
     for start, kept in ((0.2, [2, 3, 4]), (0.21, [3, 4]), (1 - 1e-9, [4])):
         later = settings.model_copy(update={"window_start": start})
         expected = np.array(_GRID["js"])[kept].mean(axis=0)
-        np.testing.assert_allclose(quantities.window_mean(run, "js", later), expected)
+        np.testing.assert_allclose(window_mean(run, "js", later), expected)

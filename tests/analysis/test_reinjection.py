@@ -8,13 +8,13 @@ from made_up_runs import at_4d, gathered, paper_spectrum
 from synthetic_runs import LAPTOP, LAYERS, SHIFT, STEPS, over_seeds
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.analysis.bootstrap import mean_interval
+from nervelab.analysis.compare import level, seed_noise
 from nervelab.analysis.findings.finding import above, below
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.findings.reinjection import mean_effect, weakest_layer
-from nervelab.analysis.noise import level, seed_noise
 from nervelab.analysis.quantities import MEAN_EFFECT, layer_effect
 from nervelab.paper.architectures import PRELN_GELU
+from nervelab.statistics.blocks import mean_interval
 
 _BY_ID = {finding.id: finding for finding in FINDINGS}
 _METRIC = {"reinjection-se": "se", "reinjection-pr": "pr", "flattening-eee": "eee"}

@@ -10,7 +10,7 @@ from made_up_runs import MadeUp, gathered, whole_study
 from scipy import stats
 from synthetic_runs import LAPTOP, over_seeds
 
-from nervelab.analysis.noise import seed_noise
+from nervelab.analysis.compare import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.perplexity import PERPLEXITY

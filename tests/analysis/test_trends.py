@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.trends import mean_correlation, mean_of, pearson_of, slope, spearman_of
+from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, slope, spearman_of
+from nervelab.statistics.estimate import Estimate
 
 
 @pytest.fixture(params=[5, 8, 72])

@@ -10,8 +10,8 @@ import pytest
 from made_up_runs import ESTIMATORS as NAMES
 from made_up_runs import MadeUp, gathered, saved
 
+from nervelab.aggregates.estimated import fidelity
 from nervelab.analysis.analyse import analyse
-from nervelab.analysis.fidelity import fidelity
 from nervelab.files import write_json
 from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.figure import FAILED, STYLE, svg

@@ -7,9 +7,10 @@ import pytest
 from synthetic_runs import LAPTOP, LAYERS
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
+from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.report.figures.figure import STYLE
 from nervelab.report.figures.training import TRAINING
+from nervelab.statistics.within_run import pearson
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import polars as pl
 
 from nervelab import runfiles
 from nervelab.aggregates.verified import RunFolder, open_run
-from nervelab.analysis.exponential import perplexity
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_bytes
+from nervelab.statistics.exponential import perplexity
 
 _IDENTITY = {"scale": pl.String, "name": pl.String, "id": pl.String, "studies": pl.List(pl.String)}
 # Settings that runs are looked up and named by: there even if no run at hand has them.

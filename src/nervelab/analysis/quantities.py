@@ -13,7 +13,7 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.analysis.correlations import window_start_step
+from nervelab.aggregates.window import final, window_mean
 from nervelab.study.decisions import Analysis
 
 SETTLED = 0.05
@@ -50,17 +50,6 @@ class Quantity:
 def third(layers: int) -> int:
     """The number of layers in a third of the depth, rounded up."""
     return math.ceil(layers / 3)
-
-
-def window_mean(run: Run, metric: str, settings: Analysis) -> np.ndarray:
-    """A metric layer by layer, averaged over the window's checkpoints, shape [L]."""
-    grid = run.grid(metric)
-    return grid.values_SL[grid.steps_S >= window_start_step(run, settings)].mean(axis=0)
-
-
-def final(run: Run, metric: str) -> np.ndarray:
-    """A metric layer by layer at the last measured step, shape [L]."""
-    return run.grid(metric).values_SL[-1]
 
 
 def effect(run: Run, metric: str, settings: Analysis) -> np.ndarray:

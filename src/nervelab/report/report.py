@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from nervelab.aggregates.estimated import fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.verified import read_table
-from nervelab.analysis.fidelity import fidelity
 from nervelab.analysis.outputs import drop_others
 from nervelab.files import read_json, write_text
 from nervelab.report.figures.figure import svg

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.analysis.fidelity import Fidelity
+from nervelab.aggregates.estimated import Fidelity
 from nervelab.paper import printed as paper
 from nervelab.words import numbers as shown
 from nervelab.words.labels import estimator_named

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.window import window_mean
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.quantities import EVAL_LOSS, JS_DEPTH, JS_PEAK, PR_POST, SETTLING_STEP, Quantity, window_mean
+from nervelab.analysis.quantities import EVAL_LOSS, JS_DEPTH, JS_PEAK, PR_POST, SETTLING_STEP, Quantity
 from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU
 from nervelab.study.decisions import Analysis
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run, names
+from nervelab.analysis.compare import contrast, level, seed_noise
 from nervelab.analysis.findings.finding import Claim, Effect
-from nervelab.analysis.noise import contrast, level, seed_noise
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import Model
 from nervelab.study.decisions import Analysis

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from nervelab.aggregates.estimated import KEPT, METRICS, Fidelity, fidelity
 from nervelab.aggregates.find import Aggregates
-from nervelab.analysis.bootstrap import MINIMUM, mean_interval
-from nervelab.analysis.correlations import pairs_with_eval_loss, pearson, shift
-from nervelab.analysis.fidelity import KEPT, METRICS, Fidelity, fidelity
+from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
 from nervelab.paper.architectures import PRELN_GELU
+from nervelab.statistics.blocks import MINIMUM, mean_interval
+from nervelab.statistics.within_run import pearson, shift
 from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
 from nervelab.words.runs import named

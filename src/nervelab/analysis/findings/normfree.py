@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nervelab.aggregates.find import Aggregates
+from nervelab.aggregates.window import final, window_mean
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
 from nervelab.analysis.quantities import (
@@ -14,8 +15,6 @@ from nervelab.analysis.quantities import (
     EVAL_LOSS,
     FIRST_TWO_GAIN,
     JS_FIRST_TWO,
-    final,
-    window_mean,
 )
 from nervelab.paper.architectures import NORMFREE_GELU, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, PRELN_RELU
 from nervelab.study.decisions import Analysis

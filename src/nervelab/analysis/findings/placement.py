@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.estimate import Estimate
+from nervelab.analysis.compare import paired_contrast, seed_noise
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
-from nervelab.analysis.noise import paired_contrast, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
-from nervelab.analysis.trends import slope
 from nervelab.paper.architectures import BY_PLACEMENT, LONG_WIDTHS, MIXLN_GELU, POSTLN_GELU, PRELN_GELU, RELEASED_GELU
+from nervelab.statistics.across_runs import slope
+from nervelab.statistics.estimate import Estimate
 from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome_over_widths
 

@@ -9,18 +9,12 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.estimate import Estimate
+from nervelab.aggregates.window import final_pairs
+from nervelab.analysis.early_ranking import LOSS, SHARES, configurations, early_ranking, pearson_over_checkpoints
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.prediction import (
-    LOSS,
-    SHARES,
-    configurations,
-    early_ranking,
-    final_pairs,
-    pearson_over_checkpoints,
-)
-from nervelab.analysis.trends import mean_correlation, mean_of, pearson_of, spearman_of
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
+from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, spearman_of
+from nervelab.statistics.estimate import Estimate
 from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW
 from nervelab.words.runs import named, outcome_over_widths

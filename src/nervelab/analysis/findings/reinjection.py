@@ -10,7 +10,7 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.analysis.correlations import window_start_step
+from nervelab.aggregates.window import window_start_step
 from nervelab.analysis.findings.effects import SEED_NOISE, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.analysis.quantities import MEAN_EFFECT, effect, layer_effect

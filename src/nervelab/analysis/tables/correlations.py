@@ -9,11 +9,12 @@ import polars as pl
 
 from nervelab.aggregates.find import SEEDS, SHORT_RECIPE, Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis import correlations
-from nervelab.analysis.prediction import SITES, final_pairs
+from nervelab.aggregates.window import final_pairs, pairs_with_eval_loss
+from nervelab.analysis.early_ranking import SITES
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.analysis.trends import pearson_of, spearman_of
 from nervelab.paper import printed as paper
+from nervelab.statistics.across_runs import pearson_of, spearman_of
+from nervelab.statistics.within_run import correlate
 from nervelab.study.decisions import Analysis
 from nervelab.words.labels import METRICS, SHORT, WINDOW
 from nervelab.words.runs import named, outcome, outcome_over_widths
@@ -63,8 +64,8 @@ def _keys(printed: dict[str, Any], metric: str, site: str, state: str) -> dict[s
 def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
     row = {}
     for suffix, whole in (("", False), ("_whole", True)):
-        pairs_S2 = correlations.pairs_with_eval_loss(run, metric, settings, whole=whole)
-        correlation = correlations.correlate(pairs_S2, settings)
+        pairs_S2 = pairs_with_eval_loss(run, metric, settings, whole=whole)
+        correlation = correlate(pairs_S2, settings)
         row[f"checkpoints{suffix}"] = correlation.checkpoints
         for r in _R:
             row[f"{r}{suffix}"] = getattr(correlation, r)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
-from nervelab.analysis.noise import Noise, half_width, seed_noise, seed_noise_everywhere
+from nervelab.analysis.compare import Noise, half_width, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.study.decisions import Analysis

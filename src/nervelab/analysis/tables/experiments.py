@@ -9,12 +9,13 @@ import polars as pl
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.exponential import perplexity
-from nervelab.analysis.noise import seed_noise_everywhere
-from nervelab.analysis.orders import COLUMNS, Difference, agreement, by_errors, by_loss, compared
-from nervelab.analysis.quantities import EVAL_LOSS, final
+from nervelab.aggregates.window import final
+from nervelab.analysis.compare import seed_noise_everywhere
+from nervelab.analysis.quantities import EVAL_LOSS
+from nervelab.analysis.tables.ranking import COLUMNS, Difference, agreement, by_errors, by_loss, compared
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
+from nervelab.statistics.exponential import perplexity
 from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import FULL, Run, names
-from nervelab.analysis.fidelity import KEPT, METRICS, fidelity
-from nervelab.analysis.prediction import pearson_over_checkpoints
+from nervelab.analysis.early_ranking import pearson_over_checkpoints
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.study.decisions import Analysis

@@ -8,8 +8,8 @@ import polars as pl
 
 from nervelab.aggregates.find import LONG, SHORT_RECIPE, Aggregates
 from nervelab.aggregates.run import names
+from nervelab.aggregates.window import final
 from nervelab.analysis.baselines import NAMED
-from nervelab.analysis.quantities import final
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper.architectures import BASELINE, BY_PLACEMENT, LONG_WIDTHS, Model
 from nervelab.study.decisions import Analysis

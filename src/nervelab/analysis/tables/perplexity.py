@@ -8,12 +8,12 @@ import polars as pl
 
 from nervelab.aggregates.find import LONG, Aggregates
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.exponential import perplexity
-from nervelab.analysis.noise import seed_noise
-from nervelab.analysis.orders import COLUMNS, agreement, by_loss, compared
+from nervelab.analysis.compare import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
+from nervelab.analysis.tables.ranking import COLUMNS, agreement, by_loss, compared
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
+from nervelab.statistics.exponential import perplexity
 from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from nervelab.aggregates.find import SEEDS, Aggregates, over_widths
 from nervelab.aggregates.run import names
-from nervelab.analysis.quantities import final
+from nervelab.aggregates.window import final
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS

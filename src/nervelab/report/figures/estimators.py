@@ -6,8 +6,8 @@ from functools import partial
 
 from matplotlib.figure import Figure as Canvas
 
+from nervelab.aggregates.estimated import fidelity
 from nervelab.aggregates.find import Aggregates
-from nervelab.analysis.fidelity import fidelity
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.report.figures import panels, signatures
 from nervelab.report.figures.figure import Figure

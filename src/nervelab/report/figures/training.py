@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nervelab.aggregates.find import SEEDS, Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.analysis.correlations import pairs_with_eval_loss, pearson, window_start_step
+from nervelab.aggregates.window import pairs_with_eval_loss, window_start_step
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure
 from nervelab.report.figures.panels import (
     MARKED,
@@ -27,6 +27,7 @@ from nervelab.report.figures.panels import (
     site_keys,
     spread_lines,
 )
+from nervelab.statistics.within_run import pearson
 from nervelab.study.decisions import Analysis
 from nervelab.words import numbers as shown
 from nervelab.words.labels import METRICS, UNITS, WINDOW, architecture

@@ -8,7 +8,7 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import FULL, Run
-from nervelab.analysis.correlations import window_start_step
+from nervelab.aggregates.window import window_start_step
 from nervelab.paper.architectures import BASELINE, PRELN_GELU
 from nervelab.study.decisions import Analysis
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import linregress, norm, pearsonr, spearmanr, t
 
-from nervelab.analysis.estimate import Estimate
+from nervelab.statistics.estimate import Estimate
 from nervelab.study.decisions import Analysis
 
 FIELLER = 1.06

@@ -11,10 +11,10 @@ from scipy.stats import t
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.exponential import exponential
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import BASELINE
+from nervelab.statistics.estimate import Estimate
+from nervelab.statistics.exponential import exponential
 from nervelab.study.decisions import Analysis
 
 

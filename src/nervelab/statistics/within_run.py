@@ -1,9 +1,4 @@
-"""Correlation of a layer-mean metric with eval loss over one run's checkpoints (NerVE, section 3.5).
-
-The paper does not say which checkpoints it takes. Participation ratio starts high on random embeddings,
-collapses and grows again, so the first checkpoints can turn a sign; checkpoints therefore count from a share of
-the training steps on, one share for all runs, and the whole run is shown beside it.
-"""
+"""The correlation of two series over the checkpoints of one run, with block-bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -12,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from nervelab.aggregates.run import Run
-from nervelab.analysis.bootstrap import MINIMUM, interval, resample, widening
-from nervelab.analysis.estimate import Estimate
+from nervelab.statistics.blocks import MINIMUM, interval, resample, widening
+from nervelab.statistics.estimate import Estimate
 from nervelab.study.decisions import Analysis
 
 
@@ -31,28 +25,6 @@ class Correlation:
     pearson_interval: tuple[float, float] | None = None
     spearman: float | None = None
     spearman_interval: tuple[float, float] | None = None
-
-
-def window_start_step(run: Run, settings: Analysis) -> float:
-    """The first step that belongs to the window."""
-    return settings.window_start * run.row["steps"]
-
-
-def pairs_with_eval_loss(run: Run, metric: str, settings: Analysis, *, whole: bool) -> np.ndarray:
-    """The mean over layers of `metric` and the eval loss at the same step, shape [S, 2].
-
-    Args:
-        run: the training; of a failed one nothing is taken, its spectra are not those of a trained network.
-        metric: a column of spectra.parquet.
-        settings: the window.
-        whole: take every measured step instead of those from the window's start on.
-    """
-    if run.failed:
-        return np.empty((0, 2))
-    grid = run.grid(metric)
-    pairs_S2 = np.column_stack([grid.values_SL.mean(axis=1), run.eval_loss_at(grid.steps_S)])
-    start = 0 if whole else window_start_step(run, settings)
-    return pairs_S2[(grid.steps_S >= start) & np.isfinite(pairs_S2).all(axis=1)]
 
 
 def correlate(pairs_S2: np.ndarray, settings: Analysis) -> Correlation:

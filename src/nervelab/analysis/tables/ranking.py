@@ -10,9 +10,9 @@ import polars as pl
 from scipy.stats import norm
 
 from nervelab.aggregates.run import Run
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.noise import Noise, contrast
+from nervelab.analysis.compare import Noise, contrast
 from nervelab.analysis.quantities import EVAL_LOSS
+from nervelab.statistics.estimate import Estimate
 from nervelab.study.decisions import Analysis
 
 COLUMNS = ("worse_than", "level_with", "better_than")

@@ -11,11 +11,11 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates, over_widths
 from nervelab.aggregates.run import Run
-from nervelab.analysis.correlations import pairs_with_eval_loss, pearson
-from nervelab.analysis.estimate import Estimate
-from nervelab.analysis.quantities import final
-from nervelab.analysis.trends import spearman_of
+from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
+from nervelab.statistics.across_runs import spearman_of
+from nervelab.statistics.estimate import Estimate
+from nervelab.statistics.within_run import pearson
 from nervelab.study.decisions import Analysis
 
 SITES = ("pre", "post")
@@ -29,11 +29,6 @@ NEAREST = 0.005
 def pearson_over_checkpoints(run: Run, metric: str, settings: Analysis) -> float | None:
     """Pearson's r of a layer-mean metric against the eval loss over the window's checkpoints."""
     return pearson(pairs_with_eval_loss(run, metric, settings, whole=False))
-
-
-def final_pairs(runs: tuple[Run, ...], metric: str) -> tuple[list[float], list[float]]:
-    """The layer-mean of a metric after training, and the final eval loss, run by run."""
-    return [float(final(run, metric).mean()) for run in runs], [run.row["eval_loss"] for run in runs]
 
 
 @dataclass(frozen=True)

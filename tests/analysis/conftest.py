@@ -1,16 +1,15 @@
 import pytest
-from made_up_runs import gathered, saved, with_estimators
+from made_up_runs import SETTINGS, gathered, saved, with_estimators
 from synthetic_runs import LAPTOP, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
-from nervelab.study.decisions import Analysis
 
 
 @pytest.fixture(scope="session")
 def settings():
-    return Analysis(window_start=0.15, confidence=0.95, bootstrap=400, seed=0)
+    return SETTINGS
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def gather(tmp_path):
     def _gather(runs=LAPTOP, scale="laptop"):
         runs_json, runs_root = write_study(tmp_path, tuple(runs), scale=scale)
         aggregate(runs_json, runs_root, tmp_path / "aggregates")
-        return Aggregates.read(tmp_path / "aggregates")
+        return Aggregates.read(tmp_path / "aggregates", SETTINGS)
 
     return _gather
 

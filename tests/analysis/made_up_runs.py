@@ -17,6 +17,9 @@ from synthetic_runs import D_MODEL, LAYERS, config
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.files import digest
+from nervelab.study.decisions import Analysis
+
+SETTINGS = Analysis(window_start=0.15, confidence=0.95, bootstrap=400, seed=0)
 
 ESTIMATORS = (
     "full",
@@ -166,6 +169,7 @@ def gathered(
     estimate: Estimate = paper_estimate,
     *,
     scale: str = "laptop",
+    settings: Analysis = SETTINGS,
 ) -> Aggregates:
     """What `Aggregates.read` would give for these runs, by default those of the whole study."""
     runs = tuple(whole_study() if runs is None else runs)
@@ -173,6 +177,7 @@ def gathered(
         runs=pl.DataFrame([_row(run, loss(run), scale) for run in runs], schema_overrides=_TYPES),
         spectra=pl.concat([_spectra(run, spectrum, estimate, each) for run in runs for each in run.estimators]),
         history=pl.concat([_history(run, loss(run)) for run in runs]),
+        settings=settings,
     )
 
 

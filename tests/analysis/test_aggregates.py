@@ -21,7 +21,9 @@ def test_a_run_that_is_not_trained_at_this_scale_is_none(gather, settings):
 
 def test_an_ambiguous_lookup_is_a_defect(gather):
     one = gather()
-    twice = Aggregates(runs=pl.concat([one.runs, one.runs]), spectra=one.spectra, history=one.history)
+    twice = Aggregates(
+        runs=pl.concat([one.runs, one.runs]), spectra=one.spectra, history=one.history, settings=one.settings
+    )
     with pytest.raises(ValueError, match="several runs of one seed match"):
         twice.find()
 
@@ -52,7 +54,7 @@ def test_what_the_baseline_names_may_be_off_the_base(gather):
 
 def test_a_baseline_setting_that_no_run_records_is_a_defect(gather):
     one = gather()
-    bare = Aggregates(runs=one.runs.drop("optimiser"), spectra=one.spectra, history=one.history)
+    bare = Aggregates(runs=one.runs.drop("optimiser"), spectra=one.spectra, history=one.history, settings=one.settings)
     with pytest.raises(ValueError, match="lacks the setting optimiser"):
         bare.find()
 
@@ -70,7 +72,9 @@ def test_a_grid_is_steps_by_layers(gather):
 def test_other_groups_and_estimators_stay_out_of_a_grid(gather):
     one = gather()
     other = one.spectra.with_columns(group=pl.lit("early"), se_post=pl.lit(99.0))
-    both = Aggregates(runs=one.runs, spectra=pl.concat([other, one.spectra]), history=one.history)
+    both = Aggregates(
+        runs=one.runs, spectra=pl.concat([other, one.spectra]), history=one.history, settings=one.settings
+    )
     np.testing.assert_array_equal(both.find().grid("se_post").values_SL, one.find().grid("se_post").values_SL)
 
 

@@ -14,10 +14,10 @@ from nervelab.analysis.tables.baselines import BASELINES
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_each_baseline_has_its_loss_and_pr_at_every_measured_step(gather, settings, tmp_path):
+def test_each_baseline_has_its_loss_and_pr_at_every_measured_step(gather, tmp_path):
     own = Planted(eval_loss=2.0, activation="swiglu", off_base=(("base", "own"),))
     other = Planted(width_multiple=8)  # no baseline
-    frame = BASELINES.build(gather([*LAPTOP[:2], Planted(seed=1), own, other]), settings)
+    frame = BASELINES.build(gather([*LAPTOP[:2], Planted(seed=1), own, other]))
     assert frame["model"].unique(maintain_order=True).to_list() == ["preln-gelu", "preln-relu", "own"]
     assert dict(frame.select("model", "base").iter_rows()) == {
         "preln-gelu": "gpt2-codeparrot",
@@ -36,14 +36,14 @@ def test_each_baseline_has_its_loss_and_pr_at_every_measured_step(gather, settin
             assert rows[metric].to_list() == pytest.approx(expected)
 
 
-def test_without_a_baseline_the_table_has_its_columns(gather, settings):
-    frame = BASELINES.build(gather([Planted(width_multiple=8)]), settings)
+def test_without_a_baseline_the_table_has_its_columns(gather):
+    frame = BASELINES.build(gather([Planted(width_multiple=8)]))
     assert frame.columns == ["base", "model", "step", "eval_loss", "pr_pre", "pr_post", "runs"]
     assert frame.is_empty()
 
 
-def test_dvc_plots_name_columns_and_a_template_that_are_there(gather, settings):
-    columns = {*BASELINES.written(gather(LAPTOP[:1]), settings).columns}
+def test_dvc_plots_name_columns_and_a_template_that_are_there(gather):
+    columns = {*BASELINES.written(gather(LAPTOP[:1])).columns}
     plots = [plot for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for plot in entry.values()]
     assert {column for plot in plots for column in plot["y"].values()} == {"eval_loss", "pr_pre", "pr_post"}
     for plot in plots:

@@ -26,7 +26,7 @@ def both(long: Aggregates, short: Aggregates) -> Aggregates:
         return renamed
 
     pairs = zip(named(long, "long"), named(short, "short"), strict=True)
-    return Aggregates(*(pl.concat(pair) for pair in pairs))
+    return Aggregates(*(pl.concat(pair) for pair in pairs), long.settings)
 
 
 def test_every_finding_has_a_verdict_before():
@@ -34,20 +34,20 @@ def test_every_finding_has_a_verdict_before():
     assert {each["verdict"] for each in verdicts_before().values()} <= {"supported", "contradicted", "inconclusive"}
 
 
-def test_of_the_verdicts_before_the_page_says_what_turned_them(settings):
+def test_of_the_verdicts_before_the_page_says_what_turned_them():
     """The paper's world, in which all is supported: what was contradicted before was turned."""
-    table = BEFORE.build(gathered(with_estimators()), settings)
+    table = BEFORE.build(gathered(with_estimators()))
     assert table["after"].unique().to_list() == ["supported"]
     for row in table.to_dicts():
         assert row["before"] == verdicts_before()[row["finding"]]["verdict"]
         assert row["turned_by"] == ("" if row["before"] == "supported" else START)
 
 
-def test_where_shorter_runs_give_the_verdict_of_before_it_was_the_length(settings):
+def test_where_shorter_runs_give_the_verdict_of_before_it_was_the_length():
     before = verdicts_before()["gelu-broader"]["verdict"]
     assert before == "contradicted"
     reversed_at_short = gathered(with_estimators(), *AS_GELU)
-    table = BEFORE.build(both(gathered(with_estimators()), reversed_at_short), settings)
+    table = BEFORE.build(both(gathered(with_estimators()), reversed_at_short))
     row = table.row(by_predicate=pl.col("finding") == "gelu-broader", named=True)
     assert (row["after"], row["turned_by"]) == ("supported", LENGTH)
     assert row["value_before"] == pytest.approx(verdicts_before()["gelu-broader"]["value"])
@@ -55,10 +55,10 @@ def test_where_shorter_runs_give_the_verdict_of_before_it_was_the_length(setting
     assert all(name.startswith("long") for name in row["runs"])
 
 
-def test_models_of_both_lengths_stand_side_by_side(settings):
+def test_models_of_both_lengths_stand_side_by_side():
     """The made-up world in which the short recipe ends 0.5 nats higher."""
     runs = (*at_4d(("preln", "gelu"), ("none", "relu")), MadeUp(placement="postln", width_multiple=8))
-    table = LENGTHS.build(both(gathered(runs), gathered(runs, loss=lambda run: paper_loss(run) + 0.5)), settings)
+    table = LENGTHS.build(both(gathered(runs), gathered(runs, loss=lambda run: paper_loss(run) + 0.5)))
     assert table["model"].unique(maintain_order=True).to_list() == [
         "PreLN GELU",
         "norm-free ReLU",
@@ -69,8 +69,8 @@ def test_models_of_both_lengths_stand_side_by_side(settings):
     losses = table["eval_loss"].to_list()
     assert [short - long for short, long in zip(losses[::2], losses[1::2], strict=True)] == pytest.approx([0.5] * 3)
     assert LENGTHS.remark(table).endswith("the long one ends 0.50 to 0.50 nats lower.")
-    assert LENGTHS.build(gathered(runs), settings).is_empty()  # one training for both recipes
+    assert LENGTHS.build(gathered(runs)).is_empty()  # one training for both recipes
 
 
-def test_at_another_scale_nothing_is_compared(settings):
-    assert BEFORE.build(replace(gathered(with_estimators(), scale="paper")), settings).is_empty()
+def test_at_another_scale_nothing_is_compared():
+    assert BEFORE.build(replace(gathered(with_estimators(), scale="paper"))).is_empty()

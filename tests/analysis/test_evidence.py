@@ -85,24 +85,24 @@ def test_seed_noise_is_made_again_from_the_quantities(files):
         assert row["between_two_means_of_three"] == pytest.approx(t * row["deviation"] * math.sqrt(2 / 3))
 
 
-def test_quantities_have_a_row_for_each_run_and_a_column_for_each_quantity(study, settings):
-    frame = QUANTITIES_BY_RUN.build(study, settings)
+def test_quantities_have_a_row_for_each_run_and_a_column_for_each_quantity(study):
+    frame = QUANTITIES_BY_RUN.build(study)
     assert frame["name"].to_list() == study.runs["name"].to_list()
     assert {quantity.id for quantity in all_quantities(study)} <= set(frame.columns)
     assert frame["eval_accuracy"].null_count() == frame.height  # which only a Mixer has
     assert frame.drop("eval_accuracy").null_count().sum_horizontal().item() == 0
 
 
-def test_quantities_tell_a_run_off_its_base_from_the_others(settings):
-    frame = QUANTITIES_BY_RUN.build(gathered(with_estimators()), settings)
+def test_quantities_tell_a_run_off_its_base_from_the_others():
+    frame = QUANTITIES_BY_RUN.build(gathered(with_estimators()))
     models = frame["model"].to_list()
     assert models[:90].count("PreLN GELU") == 3  # its seeds
     assert models[90] not in models[:90]
 
 
-def test_measurements_have_the_rows_of_every_estimator(settings):
+def test_measurements_have_the_rows_of_every_estimator():
     aggregates = gathered([MadeUp(), MadeUp(estimators=ESTIMATORS)])
-    frame = MEASUREMENTS.build(aggregates, settings)
+    frame = MEASUREMENTS.build(aggregates)
     rows = frame.group_by("name", "estimator", maintain_order=True).len().rows()
     names = aggregates.runs["name"].to_list()
     assert rows == [(names[0], "full", 13 * 4), *((names[1], each, 13 * 4) for each in ESTIMATORS)]
@@ -110,27 +110,27 @@ def test_measurements_have_the_rows_of_every_estimator(settings):
     assert set(losses["eval_loss"]) == {1}
 
 
-def test_seed_noise_counts_a_training_once_however_often_it_was_estimated(study, settings):
-    assert NOISE.written(gathered(with_estimators()), settings).equals(NOISE.written(study, settings))
+def test_seed_noise_counts_a_training_once_however_often_it_was_estimated(study):
+    assert NOISE.written(gathered(with_estimators())).equals(NOISE.written(study))
 
 
-def test_a_failed_run_has_a_row_and_no_quantities(settings):
+def test_a_failed_run_has_a_row_and_no_quantities():
     runs = [replace(run, outcome="diverged") if run.seed == 2 else run for run in whole_study()]
-    frame = QUANTITIES_BY_RUN.build(gathered(runs), settings)
+    frame = QUANTITIES_BY_RUN.build(gathered(runs))
     failed = frame.filter(outcome="diverged")
     assert failed.height == 9
     assert failed.select(quantity.id for quantity in QUANTITIES).null_count().sum_horizontal().item() == 9 * 17
 
 
-def test_without_replicates_noise_is_empty_but_named(study, settings):
-    frame = NOISE.build(gathered(run for run in whole_study() if run.seed == 0), settings)
+def test_without_replicates_noise_is_empty_but_named(study):
+    frame = NOISE.build(gathered(run for run in whole_study() if run.seed == 0))
     ids = [quantity.id for quantity in all_quantities(study)]
     assert frame["quantity"].to_list() == [*ids, *(f"{id}_short" for id in ids), "eval_loss_everywhere"]
     assert frame["deviation"].null_count() == frame.height
 
 
-def test_measurements_have_every_row_with_the_loss_at_its_step(study, settings):
-    frame = MEASUREMENTS.written(study, settings).drop("scale")
+def test_measurements_have_every_row_with_the_loss_at_its_step(study):
+    frame = MEASUREMENTS.written(study).drop("scale")
     assert frame.height == study.spectra.height == 90 * 13 * 4
     assert frame.drop("eval_loss").equals(study.spectra)
     joined = study.spectra.join(study.history, on=["name", "step"], maintain_order="left")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,52 +73,55 @@ def with_copies(core: Aggregates, *changes: dict[str, Any]) -> Aggregates:
         spectra.append(baseline.spectra.with_columns(pl.lit(name).alias("name"), cs.float() * times))
         history.append(baseline.history.with_columns(pl.lit(name).alias("name")))
     return Aggregates(
-        pl.concat(runs, how="diagonal"), pl.concat(spectra, how="diagonal"), pl.concat(history, how="diagonal")
+        pl.concat(runs, how="diagonal"),
+        pl.concat(spectra, how="diagonal"),
+        pl.concat(history, how="diagonal"),
+        core.settings,
     )
 
 
-def rows(table, aggregates: Aggregates, settings) -> dict[str, dict[str, Any]]:
-    return {row["model"]: row for row in table.build(aggregates, settings).iter_rows(named=True)}
+def rows(table, aggregates: Aggregates) -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in table.build(aggregates).iter_rows(named=True)}
 
 
-def test_means_and_spread_are_over_the_seeds_that_finished(core, settings):
+def test_means_and_spread_are_over_the_seeds_that_finished(core):
     losses = (3.0, 3.1, 3.4)
     seeds = [FINEWEB | {"seed": seed, "eval_loss": loss} for seed, loss in enumerate(losses)]
     stuck = FINEWEB | {"seed": 3, "eval_loss": 5.3, "outcome": "stuck"}
-    row = rows(TABLES["table-13-optimisers"], with_copies(core, *seeds, stuck), settings)["160M, AdamW"]
+    row = rows(TABLES["table-13-optimisers"], with_copies(core, *seeds, stuck))["160M, AdamW"]
     assert row["measured"] == pytest.approx(math.exp(np.mean(losses)))
     assert row["spread_over_seeds"] == pytest.approx(np.std(losses, ddof=1))
     assert (row["seeds"], row["printed"]) == (3, 39.26)
     assert row["state"].startswith("stuck")
 
 
-def test_metrics_are_those_after_training_averaged_over_layers(core, settings):
+def test_metrics_are_those_after_training_averaged_over_layers(core):
     doubled = with_copies(core, FINEWEB | {"times": 2.0})
-    row = rows(TABLES["table-13-optimisers"], doubled, settings)["160M, AdamW"]
+    row = rows(TABLES["table-13-optimisers"], doubled)["160M, AdamW"]
     baseline = core.find()
     last = baseline.spectra.filter(pl.col("step") == pl.col("step").max())
     for metric in ("se_pre", "pr_post", "eee_post", "js"):
         assert row[metric] == pytest.approx(2 * last[metric].mean())
 
 
-def test_a_mixer_is_judged_by_its_accuracy_in_percent(core, settings):
+def test_a_mixer_is_judged_by_its_accuracy_in_percent(core):
     ours = MIXER | {"eval_accuracy": 0.915, "off_base": []}
-    row = rows(TABLES["table-12-mixer"], with_copies(core, ours), settings)["GELU, GELU"]
+    row = rows(TABLES["table-12-mixer"], with_copies(core, ours))["GELU, GELU"]
     assert row["measured"] == pytest.approx(91.5)
     assert row["printed"] == 66.96
     assert row["spread_over_seeds"] is None
 
 
-def test_what_this_scale_has_not_trained_is_said_to_be_absent(core, settings):
+def test_what_this_scale_has_not_trained_is_said_to_be_absent(core):
     for table in TABLES.values():
-        for row in table.build(core, settings).iter_rows(named=True):
+        for row in table.build(core).iter_rows(named=True):
             if row["measured"] is None:
                 assert row["state"] in (NOT_RUN, "on request: make ONLY=left-open")
-    per_input = rows(TABLES["ffn-weights"], core, settings)["weight norm per input, as released"]
+    per_input = rows(TABLES["ffn-weights"], core)["weight norm per input, as released"]
     assert per_input["state"] == "on request: make ONLY=left-open"
 
 
-def test_models_are_compared_within_their_size_and_by_the_noise_of_every_base(core, settings):
+def test_models_are_compared_within_their_size_and_by_the_noise_of_every_base(core):
     """Three seeds of AdamW and of Muon at one size, one of each at the other."""
     adamw, muon = (3.0, 3.1, 3.2), (2.9, 3.0, 3.1)
     long = {"base": "gpt2-160m-fineweb-long", "seed": 0}
@@ -131,7 +135,7 @@ def test_models_are_compared_within_their_size_and_by_the_noise_of_every_base(co
         FINEWEB | long | {"optimiser": "muon", "off_base": ["optimiser"], "eval_loss": 2.5},
     ]
     aggregates = with_copies(core, *trained)
-    found = rows(TABLES["table-13-optimisers"], aggregates, settings)
+    found = rows(TABLES["table-13-optimisers"], aggregates)
     groups = [runs for runs in aggregates.replicates() if len(runs) > 1]
     pooled = math.sqrt(np.mean([np.var([run.row["eval_loss"] for run in runs], ddof=1) for runs in groups]))
     least = stats.t.ppf(0.975, 2 * len(groups)) * pooled * math.sqrt(2 / 3)
@@ -141,7 +145,7 @@ def test_models_are_compared_within_their_size_and_by_the_noise_of_every_base(co
     assert found["350M, AdamW"]["worse_than"] is None
 
 
-def test_the_papers_numbers_are_those_it_prints(core, settings):
+def test_the_papers_numbers_are_those_it_prints(core):
     printed = {
         "table-13-optimisers": [39.26, 30.95, 33.60, 34.33, 27.09, 29.34, 33.24, 25.68, 27.68, None, None, None],
         "llama": [34.2, 33.9, 33.6, 26.4, 26.8, 26.7, 24.5, 24.2, 21.2, 1457.1],
@@ -150,24 +154,24 @@ def test_the_papers_numbers_are_those_it_prints(core, settings):
         "ffn-weights": [3.081, 3.041, None, 3.000, 3.122],
     }
     for id, expected in printed.items():
-        assert TABLES[id].build(core, settings)["printed"].to_list() == expected
+        assert TABLES[id].build(core)["printed"].to_list() == expected
 
 
-def test_runs_over_another_base_are_no_siblings_of_the_baseline(core, settings):
-    before = seed_noise(core, EVAL_LOSS, settings)
+def test_runs_over_another_base_are_no_siblings_of_the_baseline(core):
+    before = seed_noise(core, EVAL_LOSS)
     seeds = [FINEWEB | {"activation": "gelu", "seed": seed, "eval_loss": 3 + seed} for seed in range(3)]
     adafactor = [
         {"optimiser": "adafactor", "off_base": ["optimiser"], "seed": seed, "eval_loss": 3 + seed} for seed in range(3)
     ]
     after = with_copies(core, *seeds, *adafactor)
-    assert seed_noise(after, EVAL_LOSS, settings) == before
+    assert seed_noise(after, EVAL_LOSS) == before
     assert after.find().row["name"] == core.find().row["name"]
     assert after.find(base="gpt2-160m-fineweb").row["name"] == "copy-0"
     assert after.find(optimiser="adafactor").row["name"] == "copy-3"
     assert after.find(base="gpt2-160m-fineweb", optimiser="muon") is None
 
 
-def test_metrics_by_position_are_read_group_by_group(core, settings):
+def test_metrics_by_position_are_read_group_by_group(core):
     asked = {"off_base": ["measure_by_position"], "config": {"measure": {"by_position": True}}}
     one = with_copies(core, asked)
     own = one.spectra.filter(pl.col("name") == "copy-0")
@@ -177,7 +181,7 @@ def test_metrics_by_position_are_read_group_by_group(core, settings):
     late = own.with_columns(pl.lit("late").alias("group"), pl.col("pr_post") * times, n_tokens=pl.lit(1365))
     whole = own.with_columns(n_tokens=pl.lit(4096))
     spectra = pl.concat([one.spectra.filter(pl.col("name") != "copy-0"), whole, early, late], how="diagonal")
-    table = BY_POSITION.build(Aggregates(one.runs, spectra, one.history), settings)
+    table = BY_POSITION.build(replace(one, spectra=spectra))
     assert table["words"].to_list() == ["all", "first third", "last third"]
     assert table["n_tokens"].to_list() == [4096, 1365, 1365]
     assert table["pr_post"][1] == pytest.approx(2 * table["pr_post"][0])
@@ -189,7 +193,7 @@ def test_metrics_by_position_are_read_group_by_group(core, settings):
     assert BY_POSITION.remark(table).endswith(f": {mean:.2f} (1.00 to 1.50) in “PreLN GELU”.")
 
 
-def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):
+def test_the_lowest_rate_of_each_optimiser_is_named(core):
     swept = [
         FINEWEB
         | {
@@ -201,33 +205,34 @@ def test_the_lowest_rate_of_each_optimiser_is_named(core, settings):
         }
         for rate, loss in ((1e-3, 3.2), (3e-3, 3.1), (6e-3, 3.3))
     ]
-    table = RATES.build(with_copies(core, *swept), settings)
+    table = RATES.build(with_copies(core, *swept))
     assert table["rate"].to_list() == [1e-3, 3e-3, 6e-3]
     assert table["best"].to_list() == ["", "lowest", ""]
     assert set(table["model"]) == {"sibling of GPT-2 160M, PreLN squared ReLU"}
-    ends = RATES.build(with_copies(core, *swept[:2]), settings)
+    ends = RATES.build(with_copies(core, *swept[:2]))
     assert ends["best"].to_list() == ["", "lowest, at an end"]
     other_start = swept[1] | {"config": swept[1]["config"] | {"model": {"embedding_std": 0.5}}}
-    assert RATES.build(with_copies(core, swept[0], other_start), settings).is_empty()
-    assert RATES.build(core, settings).is_empty()
+    assert RATES.build(with_copies(core, swept[0], other_start)).is_empty()
+    assert RATES.build(core).is_empty()
 
 
-def test_a_page_may_be_of_runs_that_lack_what_gpt2_has(core, settings):
+def test_a_page_may_be_of_runs_that_lack_what_gpt2_has(core):
     """Without a width as a multiple of d, without a placement: every table and finding still says what is not there."""
     llama = FINEWEB | {"base": "llama-71m", "width_multiple": None}
     for copy in (llama, MIXER | {"eval_accuracy": 0.9}):
         both = with_copies(core, copy)
         alone = Aggregates(
-            *(frame.filter(pl.col("name") == "copy-0") for frame in (both.runs, both.spectra, both.history))
+            *(frame.filter(pl.col("name") == "copy-0") for frame in (both.runs, both.spectra, both.history)),
+            both.settings,
         )
         for table in TABLES_OF_THE_PAGE:
-            table.build(alone, settings)
-        assert {effect.state for finding in FINDINGS for effect in finding.effects(alone, settings)} == {NOT_RUN}
+            table.build(alone)
+        assert {effect.state for finding in FINDINGS for effect in finding.effects(alone)} == {NOT_RUN}
 
 
-def test_other_bases_are_listed_beside_the_papers_only_where_there_are_runs(core, settings):
-    assert BASES.build(core, settings).is_empty()
-    table = BASES.build(with_copies(core, FINEWEB), settings)
+def test_other_bases_are_listed_beside_the_papers_only_where_there_are_runs(core):
+    assert BASES.build(core).is_empty()
+    table = BASES.build(with_copies(core, FINEWEB))
     assert table["model"].to_list() == ["GPT-2 160M"]
     assert "d 64, D 256, 4 layers, 4 heads" in table["here"][0]
     assert {row["base"] for row in paper.rows("bases")} >= {"llama-71m", "mixer-cifar100"}

@@ -71,27 +71,27 @@ def test_without_a_run_of_several_estimators_there_is_none():
 
 @pytest.mark.parametrize("estimator", ["sampling-0.10", "lanczos-1/6", *_OURS])
 @pytest.mark.parametrize("metric", METRICS)
-def test_errors_are_numpys_cell_by_cell(study, cells, settings, estimator, metric):
+def test_errors_are_numpys_cell_by_cell(study, cells, estimator, metric):
     measured = fidelity(study)
     full_SL, other_SL = cells["full", metric], cells[estimator, metric]
     assert full_SL.shape == (10, 4)
-    np.testing.assert_allclose(measured.errors(estimator, metric, settings), abs(other_SL - full_SL) / abs(full_SL))
-    np.testing.assert_allclose(measured.signed(estimator, metric, settings), (other_SL - full_SL) / abs(full_SL))
+    np.testing.assert_allclose(measured.errors(estimator, metric), abs(other_SL - full_SL) / abs(full_SL))
+    np.testing.assert_allclose(measured.signed(estimator, metric), (other_SL - full_SL) / abs(full_SL))
 
 
-def test_an_error_is_of_the_size_of_the_full_value_whatever_its_sign(settings):
+def test_an_error_is_of_the_size_of_the_full_value_whatever_its_sign():
     def negative(run, estimator, known):
         return {name: 1.1 * values for name, values in known.items()}
 
     aggregates = gathered([MadeUp(estimators=("full", "bkq-8x12"))], estimate=negative)
     turned = replace(aggregates, spectra=aggregates.spectra.with_columns(-pl.col("js")))
     measured = fidelity(turned)
-    np.testing.assert_allclose(measured.signed("bkq-8x12", "js", settings), -0.1)
-    np.testing.assert_allclose(measured.errors("bkq-8x12", "js", settings), 0.1)
+    np.testing.assert_allclose(measured.signed("bkq-8x12", "js"), -0.1)
+    np.testing.assert_allclose(measured.errors("bkq-8x12", "js"), 0.1)
 
 
-def test_table_8_has_the_mean_the_worst_and_the_bias_in_per_cent(study, cells, settings):
-    frame = TABLE_8.build(study, settings)
+def test_table_8_has_the_mean_the_worst_and_the_bias_in_per_cent(study, cells):
+    frame = TABLE_8.build(study)
     assert frame.height == (len(_RUN.estimators) - 1) * len(METRICS)
     assert set(frame["state"]) == {"finished"}
     for row in frame.iter_rows(named=True):
@@ -101,9 +101,9 @@ def test_table_8_has_the_mean_the_worst_and_the_bias_in_per_cent(study, cells, s
         assert (row["percent"], row["worst_percent"], row["bias_percent"]) == pytest.approx(expected)
 
 
-def test_the_papers_errors_and_correlations_are_those_it_prints(study, settings):
-    errors, correlations = TABLE_8.build(study, settings), TABLE_9.build(study, settings)
-    nowhere = TABLE_8.build(gathered([MadeUp()]), settings), TABLE_9.build(gathered([MadeUp()]), settings)
+def test_the_papers_errors_and_correlations_are_those_it_prints(study):
+    errors, correlations = TABLE_8.build(study), TABLE_9.build(study)
+    nowhere = TABLE_8.build(gathered([MadeUp()])), TABLE_9.build(gathered([MadeUp()]))
     for estimator, printed in _ERRORS.items():
         assert nowhere[0].filter(estimator=estimator)["paper_percent"].to_list() == printed
         if estimator in ESTIMATORS:
@@ -116,8 +116,8 @@ def test_the_papers_errors_and_correlations_are_those_it_prints(study, settings)
         assert errors.filter(estimator=estimator)["paper_percent"].null_count() == len(METRICS)
 
 
-def test_table_9_has_numpys_correlations_and_that_of_the_full_spectrum_beside_them(study, cells, settings):
-    frame = TABLE_9.build(study, settings)
+def test_table_9_has_numpys_correlations_and_that_of_the_full_spectrum_beside_them(study, cells):
+    frame = TABLE_9.build(study)
     assert frame["estimator"].unique(maintain_order=True).to_list() == list(_RUN.estimators)
     losses = study.history.filter((pl.col("name") == _RUN.name) & (pl.col("step") >= 150))["eval_loss"]
     for row in frame.iter_rows(named=True):
@@ -130,46 +130,46 @@ def test_table_9_has_numpys_correlations_and_that_of_the_full_spectrum_beside_th
     assert full["paper_pearson"].to_list() == [-0.992, -0.868, -0.985, -0.941, 0.954, 0.955, None]
 
 
-def test_lines_of_tables_8_and_9_are_an_estimators_paper_and_measured(study, settings):
-    rows = TABLE_8.arrange(TABLE_8.build(study, settings)).to_dicts()
+def test_lines_of_tables_8_and_9_are_an_estimators_paper_and_measured(study):
+    rows = TABLE_8.arrange(TABLE_8.build(study)).to_dicts()
     assert [(row["words"], row["line"]) for row in rows[:2]] == [
         ("5 % of tokens", "paper"),
         ("5 % of tokens", "measured"),
     ]
     assert [float(rows[0][metric]) for metric in METRICS] == _ERRORS["sampling-0.05"]
     assert rows[0]["se_post"] == "4.8"
-    error = TABLE_8.build(study, settings).row(0, named=True)
+    error = TABLE_8.build(study).row(0, named=True)
     assert rows[1][error["metric"]] == f"{error['percent']:.2f}"
     # what the paper does not have is left out, and so is what was not measured
     assert [(row["words"], row["line"]) for row in rows[-1:]] == [("BKQ 8 × 12", "measured")]
     assert len(rows) == 2 * 6 + 3
-    rows = TABLE_9.arrange(TABLE_9.build(study, settings)).to_dicts()
+    rows = TABLE_9.arrange(TABLE_9.build(study)).to_dicts()
     assert [(row["words"], row["line"]) for row in rows[:2]] == [("full", "paper"), ("full", "measured")]
     assert rows[0]["eee_post"] == "+0.955"
     assert rows[0]["js"] is None
-    nowhere = TABLE_9.arrange(TABLE_9.build(gathered([MadeUp()]), settings))
+    nowhere = TABLE_9.arrange(TABLE_9.build(gathered([MadeUp()])))
     assert set(nowhere["line"]) == {"paper"}
     assert nowhere.height == 9
 
 
-def test_the_advice_names_the_worst_single_error_of_each_kind(study, settings):
-    remark = TABLE_8.remark(TABLE_8.build(study, settings))
+def test_the_advice_names_the_worst_single_error_of_each_kind(study):
+    remark = TABLE_8.remark(TABLE_8.build(study))
     assert "BKQ (4 % in SE, PR and EEE, 4 % in JS)" in remark
     assert "a truncated spectrum with its tail (2 % in SE, PR and EEE, 2 % in JS)" in remark
-    frame = TABLE_8.build(study, settings).filter(pl.col("estimator").str.starts_with("sampling"))
+    frame = TABLE_8.build(study).filter(pl.col("estimator").str.starts_with("sampling"))
     others, js = (frame.filter((pl.col("metric") == "js") == js)["worst_percent"].max() for js in (False, True))
     assert f"samples of the tokens ({others:.2g} % in SE, PR and EEE, {js:.2g} % in JS)" in remark
 
 
-def test_the_advice_says_what_was_not_measured(settings):
+def test_the_advice_says_what_was_not_measured():
     aggregates = gathered([MadeUp(estimators=("full", "sampling-0.10"))])
-    remark = TABLE_8.remark(TABLE_8.build(aggregates, settings))
+    remark = TABLE_8.remark(TABLE_8.build(aggregates))
     assert "BKQ (not measured here)" in remark
     assert "with its tail (not measured here)" in remark
 
 
-def test_estimators_that_keep_every_correlation_are_told_from_those_that_do_not(study, settings):
-    frame = TABLE_9.build(study, settings)
+def test_estimators_that_keep_every_correlation_are_told_from_those_that_do_not(study):
+    frame = TABLE_9.build(study)
     remark = TABLE_9.remark(frame)
     kept, lost = remark.partition("Within 0.1: ")[2].split(". Beyond: ")
     assert "unbiased PR (0.000, " in kept
@@ -186,42 +186,42 @@ def test_estimators_that_keep_every_correlation_are_told_from_those_that_do_not(
     assert "full" not in kept.replace("full spectrum", "")
 
 
-def test_where_all_are_kept_none_is_lost(settings):
+def test_where_all_are_kept_none_is_lost():
     aggregates = gathered([MadeUp(estimators=("full", "bkq-8x12"))], estimate=lambda run, name, known: dict(known))
-    remark = TABLE_9.remark(TABLE_9.build(aggregates, settings))
+    remark = TABLE_9.remark(TABLE_9.build(aggregates))
     assert remark == "Largest shift of r, JS left aside. Within 0.1: BKQ 8 × 12 (0.000, SE_pre). Beyond: none."
 
 
-def test_a_shift_of_js_alone_loses_nothing(settings):
+def test_a_shift_of_js_alone_loses_nothing():
     def without_js(run, name, known):
         return known | {"js": known["js"][::-1]}
 
     aggregates = gathered([MadeUp(estimators=("full", "bkq-8x12"))], estimate=without_js)
-    frame = TABLE_9.build(aggregates, settings)
+    frame = TABLE_9.build(aggregates)
     assert abs(frame.filter(estimator="bkq-8x12", metric="js")["pearson"] - frame["full_pearson"][-1]).item() > 1
     assert TABLE_9.remark(frame).endswith("Beyond: none.")
 
 
 @pytest.mark.parametrize("table", [TABLE_8, TABLE_9], ids=lambda table: table.id)
-def test_an_absent_and_a_failed_run_leave_the_papers_numbers_alone(settings, table):
+def test_an_absent_and_a_failed_run_leave_the_papers_numbers_alone(table):
     for runs, state in (([MadeUp()], NOT_RUN), ([replace(_RUN, outcome="diverged")], "diverged at step 350")):
-        frame = table.build(gathered(runs, estimate=shifted), settings)
+        frame = table.build(gathered(runs, estimate=shifted))
         assert set(frame["state"]) == {state}
         assert table.remark(frame) == state
         assert set(table.arrange(frame)["line"]) == {"paper"}
 
 
-def test_errors_are_shown_of_a_network_that_has_learned_little_and_correlations_are_not(settings):
+def test_errors_are_shown_of_a_network_that_has_learned_little_and_correlations_are_not():
     stuck = gathered([replace(_RUN, outcome="stuck")], estimate=shifted)
-    errors = TABLE_8.build(stuck, settings)
+    errors = TABLE_8.build(stuck)
     assert errors["percent"].null_count() == 0
     assert TABLE_8.remark(errors).startswith("The run is stuck at step 350: ")
-    assert not TABLE_8.remark(TABLE_8.build(gathered([_RUN], estimate=shifted), settings)).startswith("The run")
-    assert TABLE_9.build(stuck, settings)["pearson"].null_count() == len(TABLE_9.build(stuck, settings))
+    assert not TABLE_8.remark(TABLE_8.build(gathered([_RUN], estimate=shifted))).startswith("The run")
+    assert TABLE_9.build(stuck)["pearson"].null_count() == len(TABLE_9.build(stuck))
 
 
-def test_table_11_is_arithmetic(study, settings):
-    frame = TABLE_11.build(study, settings)
+def test_table_11_is_arithmetic(study):
+    frame = TABLE_11.build(study)
     assert frame["width"].to_list() == [768, 1536, 2304, 3072, 3840, 4608, 5376, 6144]
     assert frame["paper_matrix"].to_list() == [2.25, 9, 20.25, 36, 56.25, 81, 110.25, 144]
     assert frame["paper_peak"].to_list() == [4.5, 18, 40.5, 72, 112.5, 162, 220.5, 288]
@@ -232,7 +232,7 @@ def test_table_11_is_arithmetic(study, settings):
     assert row["streamed"] == packed * (72 + 4.5)
     assert row["stored"] == 1536  # twice 65 536 tokens of 3072 numbers of 4 bytes
     assert frame["streamed"][0] == packed * (4.5 + 4.5)
-    assert frame.equals(TABLE_11.build(gathered([MadeUp(activation="relu")]), settings))
+    assert frame.equals(TABLE_11.build(gathered([MadeUp(activation="relu")])))
 
 
 @pytest.mark.parametrize(

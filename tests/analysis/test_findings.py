@@ -39,20 +39,20 @@ def test_there_is_a_case_for_every_finding():
     assert list(CASES) == [finding.id for finding in FINDINGS]
 
 
-def test_what_the_paper_claims_is_supported(settings, finding):
-    verdict = finding.decide(as_in_the_paper(), settings)
+def test_what_the_paper_claims_is_supported(finding):
+    verdict = finding.decide(as_in_the_paper())
     assert verdict.verdict == "supported"
     assert {effect.holds for effect in verdict.effects if effect.claim is not None} == {"yes"}
 
 
-def test_the_reverse_is_contradicted(settings, finding):
-    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].reverse), settings)
+def test_the_reverse_is_contradicted(finding):
+    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].reverse))
     assert verdict.verdict == "contradicted"
     assert "no" in {effect.holds for effect in verdict.effects}
 
 
-def test_noise_is_inconclusive(settings, finding):
-    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].noise), settings)
+def test_noise_is_inconclusive(finding):
+    verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].noise))
     assert verdict.verdict == "inconclusive"
     assert "open" in {effect.holds for effect in verdict.effects}
     assert "no" not in {effect.holds for effect in verdict.effects}
@@ -66,12 +66,12 @@ def needed(finding, run: MadeUp) -> bool:
 TAKES_ANY_RUN = "early-ranking"
 
 
-def test_a_run_that_is_absent_means_not_run(settings, finding):
+def test_a_run_that_is_absent_means_not_run(finding):
     elsewhere = ("postln", "relu")
     others = [run for run in with_estimators() if not needed(finding, run)]
     if finding.id == TAKES_ANY_RUN:
         others = at_4d(elsewhere)
-    verdict = finding.decide(gathered(others, *behaving({elsewhere: RELU})), settings)
+    verdict = finding.decide(gathered(others, *behaving({elsewhere: RELU})))
     assert verdict.verdict == "not run"
     assert "not run at this scale" in verdict.reason
     assert {effect.holds for effect in verdict.effects if effect.state == "not run at this scale"} <= {"open", ""}
@@ -79,10 +79,10 @@ def test_a_run_that_is_absent_means_not_run(settings, finding):
 
 @pytest.mark.parametrize("id", [id for id in CASES if id != TAKES_ANY_RUN])
 @pytest.mark.parametrize("outcome", ["stuck", "diverged"])
-def test_a_run_that_failed_decides_nothing(settings, id, outcome):
+def test_a_run_that_failed_decides_nothing(id, outcome):
     finding = BY_ID[id]
     runs = [replace(run, outcome=outcome) if needed(finding, run) else run for run in with_estimators()]
-    verdict = finding.decide(gathered(runs), settings)
+    verdict = finding.decide(gathered(runs))
     assert verdict.verdict == "inconclusive"
     assert f"{outcome} at step 350" in verdict.reason
     for effect in verdict.effects:
@@ -90,15 +90,15 @@ def test_a_run_that_failed_decides_nothing(settings, id, outcome):
             assert (effect.value, effect.low, effect.high) == (None, None, None)
 
 
-def test_one_seed_alone_leaves_what_needs_seed_noise_open(settings, finding):
-    verdict = finding.decide(gathered(run for run in with_estimators() if run.seed == 0), settings)
+def test_one_seed_alone_leaves_what_needs_seed_noise_open(finding):
+    verdict = finding.decide(gathered(run for run in with_estimators() if run.seed == 0))
     single = {id for id in CASES if id.startswith(("r-", "early-", "sampling-"))}
     assert verdict.verdict == ("supported" if finding.id in single else "inconclusive")
 
 
-def test_failed_configurations_are_left_out_of_a_ranking(settings):
+def test_failed_configurations_are_left_out_of_a_ranking():
     runs = [replace(run, outcome="stuck") if run.activation == "geglu" else run for run in with_estimators()]
-    verdict = BY_ID["early-ranking"].decide(gathered(runs), settings)
+    verdict = BY_ID["early-ranking"].decide(gathered(runs))
     assert {effect.of for effect in verdict.effects} == {"64 configurations"}
     assert not any("geglu" in name for effect in verdict.effects for name in effect.runs)
 
@@ -109,18 +109,18 @@ def test_words_of_rules_and_caveats_can_be_filled(settings, finding):
         assert "{" not in filled(text, known)
 
 
-def effects(id: str, aggregates, settings) -> dict[tuple[str, str], Effect]:
-    return {(each.of, each.quantity): each for each in BY_ID[id].decide(aggregates, settings).effects}
+def effects(id: str, aggregates) -> dict[tuple[str, str], Effect]:
+    return {(each.of, each.quantity): each for each in BY_ID[id].decide(aggregates).effects}
 
 
-def test_the_share_of_the_gap_that_is_closed_is_shown(settings):
+def test_the_share_of_the_gap_that_is_closed_is_shown():
     aggregates = as_in_the_paper()
     losses = {
         model: np.mean([run.row["eval_loss"] for run in aggregates.find_seeds(placement=model[0], activation=model[1])])
         for model in (GELU, BARE_GELU, BARE_RELU, BARE_LEAKY)
     }
     gap = losses[BARE_GELU] - losses[GELU]
-    found = effects("normfree-gap", aggregates, settings)
+    found = effects("normfree-gap", aggregates)
     quantity = "share of norm-free GELU's gap in eval loss that is closed"
     for model, words in ((BARE_RELU, "norm-free ReLU"), (BARE_LEAKY, "norm-free learnable leaky ReLU")):
         effect = found[f"{words} − norm-free GELU", quantity]
@@ -128,33 +128,33 @@ def test_the_share_of_the_gap_that_is_closed_is_shown(settings):
         assert effect.claim is None
 
 
-def test_without_a_gap_no_share_of_it_is_shown(settings):
-    verdict = BY_ID["normfree-gap"].decide(gathered(with_estimators(), *CASES["normfree-gap"].reverse), settings)
+def test_without_a_gap_no_share_of_it_is_shown():
+    verdict = BY_ID["normfree-gap"].decide(gathered(with_estimators(), *CASES["normfree-gap"].reverse))
     assert len(verdict.effects) == 5
 
 
-def test_the_exponents_of_width_are_those_planted(settings):
-    found = effects("return-on-width", as_in_the_paper(), settings)
+def test_the_exponents_of_width_are_those_planted():
+    found = effects("return-on-width", as_in_the_paper())
     for placement, exponent in (("PreLN", 0), ("MixLN", -0.1), ("PostLN", -0.6)):
         effect = found[placement, "exponent of PR_post / D over D"]
         assert effect.value == pytest.approx(exponent, abs=0.02)
     assert found["MixLN", "exponent of PR_post / D over D"].claim is None
 
 
-def test_a_width_that_failed_takes_the_whole_sweep_with_it(settings):
+def test_a_width_that_failed_takes_the_whole_sweep_with_it():
     runs = [
         replace(run, outcome="diverged") if (run.placement, run.width_multiple) == ("postln", 8) else run
         for run in with_estimators()
     ]
-    found = effects("return-on-width", gathered(runs), settings)
+    found = effects("return-on-width", gathered(runs))
     states = {of: effect.state for (of, _), effect in found.items()}
     assert states["PreLN / MixLN"] == states["PreLN"] == "finished"
     assert states["MixLN / PostLN"] == states["PostLN"] == "diverged at step 350"
 
 
-def test_the_unclaimed_effects_of_early_ranking_decide_nothing(settings):
+def test_the_unclaimed_effects_of_early_ranking_decide_nothing():
     spectrum, loss = scattered(("se_pre", "se_post", "pr_pre"), by=2.0)
-    verdict = BY_ID["early-ranking"].decide(gathered(with_estimators(), spectrum, loss), settings)
+    verdict = BY_ID["early-ranking"].decide(gathered(with_estimators(), spectrum, loss))
     assert len(verdict.effects) == 15
     assert [effect.quantity for effect in verdict.effects if effect.claim is not None] == [
         "Spearman's r of PR_post after 25 % of training with final eval loss"
@@ -162,12 +162,12 @@ def test_the_unclaimed_effects_of_early_ranking_decide_nothing(settings):
     assert verdict.verdict == "supported"
 
 
-def test_an_inversion_is_of_correlations_over_widths_before_and_after(settings):
+def test_an_inversion_is_of_correlations_over_widths_before_and_after():
     aggregates = as_in_the_paper()
     sweep = [aggregates.find(placement="none", activation="relu", width_multiple=width) for width in range(1, 9)]
     losses = [run.row["eval_loss"] for run in sweep]
     last = [run.spectra.filter(pl.col("step") == 1000) for run in sweep]
-    found = BY_ID["r-inversion"].decide(aggregates, settings).effects[:4]
+    found = BY_ID["r-inversion"].decide(aggregates).effects[:4]
     for effect, metric in zip(found, ("se_pre", "pr_pre", "se_post", "pr_post"), strict=True):
         expected = stats.pearsonr([each[metric].mean() for each in last], losses)
         ends = expected.confidence_interval(0.95)
@@ -176,28 +176,28 @@ def test_an_inversion_is_of_correlations_over_widths_before_and_after(settings):
         assert effect.runs == tuple(run.row["name"] for run in sweep)
 
 
-def test_an_inversion_is_contradicted_where_what_is_before_predicts_too(settings):
+def test_an_inversion_is_contradicted_where_what_is_before_predicts_too():
     aggregates = gathered(with_estimators(), *behaving({BARE_RELU: GELU, BARE_LEAKY: GELU}))
-    verdict = BY_ID["r-inversion"].decide(aggregates, settings)
+    verdict = BY_ID["r-inversion"].decide(aggregates)
     assert verdict.verdict == "contradicted"
     assert [effect.holds for effect in verdict.effects] == ["no", "no", "yes", "yes"] * 2
 
 
-def test_squared_spectra_are_shown_beside_and_decide_nothing(settings):
-    found = BY_ID["sampling-fidelity"].decide(as_in_the_paper(), settings)
+def test_squared_spectra_are_shown_beside_and_decide_nothing():
+    found = BY_ID["sampling-fidelity"].decide(as_in_the_paper())
     squared = [effect for effect in found.effects if effect.of.endswith("squared")]
     assert [effect.state for effect in squared] == ["not run at this scale"] * 4
     assert found.verdict == "supported"
     run = MadeUp(estimators=(*with_estimators()[-1].estimators, "randsvd-1/6-squared"))
-    found = BY_ID["sampling-fidelity"].decide(gathered([run]), settings)
+    found = BY_ID["sampling-fidelity"].decide(gathered([run]))
     squared = [effect for effect in found.effects if effect.of.endswith("squared")]
     assert [effect.claim for effect in squared] == [None] * 4
     assert all(effect.low < effect.value < effect.high < 1 for effect in squared)
     assert found.verdict == "supported"
 
 
-def test_pre_activation_metrics_of_compensating_models_are_shown_but_not_claimed(settings):
-    for (of, quantity), effect in effects("r-configurations", as_in_the_paper(), settings).items():
+def test_pre_activation_metrics_of_compensating_models_are_shown_but_not_claimed():
+    for (of, quantity), effect in effects("r-configurations", as_in_the_paper()).items():
         unclaimed = "_pre" in quantity and of.startswith(("norm-free ReLU", "norm-free learnable"))
         assert (effect.claim is None) is unclaimed
 
@@ -227,12 +227,12 @@ CLAIMED = {
 }
 
 
-def test_what_is_claimed_of_each_effect(settings, finding):
-    claims = [effect.claim for effect in finding.decide(as_in_the_paper(), settings).effects]
+def test_what_is_claimed_of_each_effect(finding):
+    claims = [effect.claim for effect in finding.decide(as_in_the_paper()).effects]
     assert [None if claim is None else (claim.low, claim.high) for claim in claims] == CLAIMED[finding.id]
 
 
-def test_which_model_stands_before_the_sign(settings):
+def test_which_model_stands_before_the_sign():
     between = {
         "gelu-broader": ["PreLN GELU / PreLN ReLU"],
         "relu-earlier": ["PreLN GELU − PreLN ReLU"],
@@ -248,15 +248,15 @@ def test_which_model_stands_before_the_sign(settings):
         ],
     }
     for id, expected in between.items():
-        found = [effect.of for effect in BY_ID[id].decide(as_in_the_paper(), settings).effects]
+        found = [effect.of for effect in BY_ID[id].decide(as_in_the_paper()).effects]
         assert found[: len(expected)] == expected
 
 
-def test_the_released_block_is_shown_where_it_was_trained_and_decides_nothing(settings):
-    without = BY_ID["placement-ppl"].decide(as_in_the_paper(), settings)
+def test_the_released_block_is_shown_where_it_was_trained_and_decides_nothing():
+    without = BY_ID["placement-ppl"].decide(as_in_the_paper())
     released = ("released", "gelu")
     runs = [*with_estimators(), MadeUp(*released)]
-    found = BY_ID["placement-ppl"].decide(gathered(runs, *behaving({released: GELU})), settings)
+    found = BY_ID["placement-ppl"].decide(gathered(runs, *behaving({released: GELU})))
     shown = [effect for effect in found.effects if effect.claim is None]
     assert [effect.of for effect in shown] == [
         "released PreLN block GELU − PreLN GELU",
@@ -266,9 +266,9 @@ def test_the_released_block_is_shown_where_it_was_trained_and_decides_nothing(se
 
 
 @pytest.mark.parametrize(("count", "interval"), [(15, False), (16, True)])
-def test_a_ranking_of_fewer_than_16_configurations_has_no_interval(settings, count, interval):
+def test_a_ranking_of_fewer_than_16_configurations_has_no_interval(count, interval):
     first = [run for run in with_estimators() if run.seed == 0 and len(run.estimators) == 1]
-    verdict = BY_ID["early-ranking"].decide(gathered(first[:count]), settings)
+    verdict = BY_ID["early-ranking"].decide(gathered(first[:count]))
     for effect in verdict.effects:
         assert effect.of == f"{count} configurations"
         assert effect.value is not None
@@ -276,7 +276,7 @@ def test_a_ranking_of_fewer_than_16_configurations_has_no_interval(settings, cou
     assert verdict.verdict == ("supported" if interval else "inconclusive")
 
 
-def test_a_ratio_of_errors_is_the_geometric_mean_over_metrics_and_checkpoints(settings):
+def test_a_ratio_of_errors_is_the_geometric_mean_over_metrics_and_checkpoints():
     aggregates = as_in_the_paper()
     run = MadeUp(estimators=with_estimators()[-1].estimators)
     window = aggregates.spectra.filter((pl.col("name") == run.name) & (pl.col("step") >= 150)).sort("step", "layer")
@@ -288,14 +288,14 @@ def test_a_ratio_of_errors_is_the_geometric_mean_over_metrics_and_checkpoints(se
         )
         errors = [(abs(each - full) / abs(full)).mean(axis=1) for each in (sample, low_rank)]
         logs.append(np.log(errors[0] / errors[1]))
-    effect = BY_ID["sampling-fidelity"].decide(aggregates, settings).effects[1]
+    effect = BY_ID["sampling-fidelity"].decide(aggregates).effects[1]
     assert effect.of == "5 % of tokens / Lanczos, rank D/6"
     assert effect.value == pytest.approx(np.exp(np.mean(logs)))
     assert effect.low < effect.value < effect.high < 1
 
 
-def test_a_shift_of_a_correlation_is_named_with_both_its_ends(settings):
-    effect = BY_ID["sampling-diagnostic"].decide(as_in_the_paper(), settings).effects[2]
+def test_a_shift_of_a_correlation_is_named_with_both_its_ends():
+    effect = BY_ID["sampling-diagnostic"].decide(as_in_the_paper()).effects[2]
     assert (effect.of, effect.quantity) == ("PreLN GELU, 5 % of tokens", "r of SE_post less that of the full spectrum")
     estimated, full = map(float, effect.note.split(" against "))
     assert effect.value == pytest.approx(estimated - full, abs=1e-3)

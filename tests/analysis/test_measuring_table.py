@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -42,13 +43,14 @@ def measured_both_ways(*runs: MadeUp, **changes: object) -> Aggregates:
         pl.DataFrame(rows + again, schema_overrides={"off_base": pl.List(pl.String)}, infer_schema_length=None),
         pl.concat([spectra, copies]).drop("mode"),
         pl.concat([once.history, once.history.with_columns(pl.col("name") + "-train")]),
+        once.settings,
     )
 
 
-def test_each_pair_is_a_row_with_both_values_of_each_metric_and_the_shift(settings):
+def test_each_pair_is_a_row_with_both_values_of_each_metric_and_the_shift():
     pairs = [MadeUp(), MadeUp(seed=1), MadeUp(activation="relu")]
     both = measured_both_ways(*pairs)
-    frame = MEASURING_MODE.build(both, settings)
+    frame = MEASURING_MODE.build(both)
     said = "; embedding dropout 0.1; precision bfloat16"
     assert frame["model"].to_list() == [f"PreLN {each}{said}" for each in ("GELU", "GELU", "ReLU")]
     assert frame["seed"].to_list() == [0, 1, 0]
@@ -64,8 +66,8 @@ def test_each_pair_is_a_row_with_both_values_of_each_metric_and_the_shift(settin
             assert row[f"{metric}_percent"] == pytest.approx(100 * (SHIFTED[metric] - 1), abs=1e-9)
 
 
-def test_on_the_page_a_cell_has_both_values_and_the_shift(settings):
-    frame = MEASURING_MODE.build(measured_both_ways(MadeUp()), settings)
+def test_on_the_page_a_cell_has_both_values_and_the_shift():
+    frame = MEASURING_MODE.build(measured_both_ways(MadeUp()))
     (built,), (shown,) = frame.to_dicts(), MEASURING_MODE.arrange(frame).to_dicts()
     before, after = (f"{built[f'pr_pre_{mode}']:.2f}" for mode in ("eval", "train"))
     shift = f"{abs(built['pr_pre_shift']):.2f}"
@@ -77,19 +79,19 @@ def test_on_the_page_a_cell_has_both_values_and_the_shift(settings):
     assert f"EEE_post +2.00{THIN}%, JS +100.00{THIN}%." in remark
 
 
-def test_runs_without_a_pair_are_in_no_row(settings):
+def test_runs_without_a_pair_are_in_no_row():
     both = measured_both_ways(MadeUp(), MadeUp(activation="relu"))
     alone = both.runs.filter((pl.col("activation") == "gelu") | (pl.col("measure_mode") == "train"))
-    frame = MEASURING_MODE.build(Aggregates(alone, both.spectra, both.history), settings)
+    frame = MEASURING_MODE.build(replace(both, runs=alone))
     assert [row["runs"][0] for row in frame.to_dicts()] == [MadeUp().name]
-    usual = MEASURING_MODE.build(gathered(), settings)
+    usual = MEASURING_MODE.build(gathered())
     assert usual.is_empty()
     assert MEASURING_MODE.remark(usual) == ""
     assert "ONLY=measuring-mode" in MEASURING_MODE.absent
 
 
-def test_a_pair_that_failed_has_its_outcome_and_no_numbers(settings):
-    frame = MEASURING_MODE.build(measured_both_ways(MadeUp(), outcome="diverged", stopped_at=400), settings)
+def test_a_pair_that_failed_has_its_outcome_and_no_numbers():
+    frame = MEASURING_MODE.build(measured_both_ways(MadeUp(), outcome="diverged", stopped_at=400))
     (row,) = frame.to_dicts()
     assert row["state"] == "diverged at step 400"
     assert {row[f"{metric}_{kind}"] for metric in METRICS for kind in ("eval", "train", "shift", "percent")} == {None}

@@ -29,20 +29,20 @@ def test_a_configuration_is_a_model_at_a_width_once(aggregates):
 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("metric", ["se_pre", "pr_post"])
-def test_a_metrics_ranking_is_scipys_spearman(aggregates, settings, share, metric):
+def test_a_metrics_ranking_is_scipys_spearman(aggregates, share, metric):
     early, last = [], []
     for run in configurations(aggregates):
         rows = run.spectra.filter(run.spectra["step"] == round(1000 * share))
         assert rows.height == 4
         early.append(rows[metric].mean())
         last.append(run.row["eval_loss"])
-    ranking = early_ranking(aggregates, share, metric, settings)
+    ranking = early_ranking(aggregates, share, metric)
     assert ranking.correlation.value == pytest.approx(stats.spearmanr(early, last).statistic)
     assert ranking.configurations == 72
     assert abs(ranking.correlation.value) < 1
 
 
-def test_the_rival_is_the_loss_at_the_same_step(settings):
+def test_the_rival_is_the_loss_at_the_same_step():
     """Losses that cross after 10 % of the training: early they rank backwards."""
     aggregates = gathered(loss=lambda run: 3 + 0.01 * run.width_multiple + 1e-4 * float(run.draw("tie")))
     crossing = aggregates.history.join(aggregates.runs.select("name", "width_multiple"), on="name")
@@ -50,21 +50,21 @@ def test_the_rival_is_the_loss_at_the_same_step(settings):
         eval_loss=crossing["eval_loss"] - 0.5 * crossing["width_multiple"] * (crossing["step"] <= 100)
     )
     aggregates = replace(aggregates, history=crossing.drop("width_multiple"))
-    r = {share: early_ranking(aggregates, share, LOSS, settings).correlation.value for share in SHARES}
+    r = {share: early_ranking(aggregates, share, LOSS).correlation.value for share in SHARES}
     assert r[0.05] < -0.9
     assert r[0.10] < -0.9
     assert r[0.25] == pytest.approx(1)
 
 
-def test_a_share_that_was_not_measured_is_left_out(settings):
+def test_a_share_that_was_not_measured_is_left_out():
     sparse = [replace(run, steps=(0, 55, 106, 240, 256, 1000)) for run in whole_study()]
     aggregates = gathered(sparse)
-    counted = {share: early_ranking(aggregates, share, "pr_post", settings).configurations for share in SHARES}
+    counted = {share: early_ranking(aggregates, share, "pr_post").configurations for share in SHARES}
     assert counted == {0.05: 72, 0.10: 0, 0.25: 0}
-    assert early_ranking(aggregates, 0.25, "pr_post", settings).correlation.value is None
+    assert early_ranking(aggregates, 0.25, "pr_post").correlation.value is None
 
 
-def test_the_nearest_measured_step_is_taken(settings):
+def test_the_nearest_measured_step_is_taken():
     dense = [MadeUp(width_multiple=width, steps=(0, 246, 252, 255, 1000)) for width in range(1, 9)]
 
     def spectrum(run, share_S1, layer_L):
@@ -73,7 +73,7 @@ def test_the_nearest_measured_step_is_taken(settings):
         return paper_spectrum(run, share_S1, layer_L) | {"pr_post": pr_post}
 
     aggregates = gathered(dense, spectrum, lambda run: float(run.width_multiple))
-    assert early_ranking(aggregates, 0.25, "pr_post", settings).correlation.value == pytest.approx(-1)
+    assert early_ranking(aggregates, 0.25, "pr_post").correlation.value == pytest.approx(-1)
 
 
 def test_final_pairs_are_taken_at_the_last_measured_step(aggregates):

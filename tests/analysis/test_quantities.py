@@ -1,13 +1,24 @@
 """Each quantity on a grid small enough to work out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_up_runs import MadeUp, at_4d, gathered
 
 from nervelab.aggregates.window import window_mean
-from nervelab.analysis.quantities import MEAN_EFFECT, QUANTITIES, all_quantities, layer_effect, third
+from nervelab.analysis.quantities import (
+    EVAL_LOSS,
+    JS_FIRST_TWO,
+    MEAN_EFFECT,
+    PR_POST,
+    QUANTITIES,
+    all_quantities,
+    layer_effect,
+    settling_step,
+    third,
+)
 
 # Steps 0, 100, 200, 600 and 1000 of 1000: the window holds the last three. Four layers; D = 256.
 _STEPS = (0, 100, 200, 600, 1000)
@@ -62,25 +73,25 @@ def test_every_quantity_has_been_worked_out():
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.id)
-def test_a_quantity_is_what_it_is_by_hand(settings, quantity):
-    assert quantity.of(by_hand(), settings) == pytest.approx(_BY_HAND[quantity.id])
+def test_a_quantity_is_what_it_is_by_hand(quantity):
+    assert quantity.of(by_hand()) == pytest.approx(_BY_HAND[quantity.id])
 
 
 @pytest.mark.parametrize("outcome", ["stuck", "diverged"])
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.id)
-def test_a_failed_run_has_none(settings, quantity, outcome):
-    assert quantity.of(by_hand(outcome=outcome), settings) is None
+def test_a_failed_run_has_none(quantity, outcome):
+    assert quantity.of(by_hand(outcome=outcome)) is None
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES[1:], ids=lambda quantity: quantity.id)
-def test_a_cell_that_was_not_measured_leaves_none(settings, quantity):
+def test_a_cell_that_was_not_measured_leaves_none(quantity):
     unmeasured = {name: [*values[:-1], [math.nan, *values[-1][1:]]] for name, values in _GRID.items()}
-    assert quantity.of(by_hand(unmeasured), settings) is None
+    assert quantity.of(by_hand(unmeasured)) is None
 
 
-def test_of_a_ratio_that_is_not_positive_there_is_none(settings):
-    assert quantities.PR_POST.of(by_hand({"pr_post": [[0] * 4] * 5}), settings) is None
-    assert quantities.EVAL_LOSS.of(by_hand(loss=0.0), settings) == 0
+def test_of_a_ratio_that_is_not_positive_there_is_none():
+    assert PR_POST.of(by_hand({"pr_post": [[0] * 4] * 5})) is None
+    assert EVAL_LOSS.of(by_hand(loss=0.0)) == 0
 
 
 @pytest.mark.parametrize(("layers", "deep"), [(1, 1), (2, 1), (3, 1), (4, 2), (6, 2), (12, 4), (13, 5)])
@@ -99,19 +110,19 @@ def test_a_third_of_the_depth_is_rounded_up(layers, deep):
     ],
 )
 def test_settling_is_the_last_return_to_within_5_percent(mean, step):
-    assert quantities.settling_step(by_hand({"se_post": np.tile(np.array(mean, float)[:, None], 4)})) == step
+    assert settling_step(by_hand({"se_post": np.tile(np.array(mean, float)[:, None], 4)})) == step
 
 
 @pytest.mark.parametrize("metric", _EFFECT_BY_LAYER)
-def test_an_effect_in_a_layer_is_what_it_is_by_hand(settings, metric):
+def test_an_effect_in_a_layer_is_what_it_is_by_hand(metric):
     run = by_hand()
-    found = [layer_effect(metric, layer).of(run, settings) for layer in range(4)]
+    found = [layer_effect(metric, layer).of(run) for layer in range(4)]
     assert found == pytest.approx(_EFFECT_BY_LAYER[metric])
-    assert np.mean(found) == pytest.approx(MEAN_EFFECT[metric].of(run, settings))
+    assert np.mean(found) == pytest.approx(MEAN_EFFECT[metric].of(run))
 
 
-def test_a_layer_that_a_run_lacks_has_no_effect(settings):
-    assert layer_effect("se", 4).of(by_hand(), settings) is None
+def test_a_layer_that_a_run_lacks_has_no_effect():
+    assert layer_effect("se", 4).of(by_hand()) is None
 
 
 def test_layers_are_counted_from_1_for_readers():
@@ -137,14 +148,13 @@ def test_all_quantities_are_those_of_every_run_and_the_effects_in_each_layer():
     assert ids == [*(quantity.id for quantity in QUANTITIES), *layers]
 
 
-def test_of_two_layers_alone_the_first_two_have_no_rest(settings):
+def test_of_two_layers_alone_the_first_two_have_no_rest():
     run = by_hand({"js": [[0.1, 0.4, math.nan, math.nan]] * 5})
-    assert quantities.JS_FIRST_TWO.of(run, settings) is None
+    assert JS_FIRST_TWO.of(run) is None
 
 
-def test_the_window_begins_with_the_first_step_that_reaches_its_share(settings):
+def test_the_window_begins_with_the_first_step_that_reaches_its_share():
     run = by_hand()
     for start, kept in ((0.2, [2, 3, 4]), (0.21, [3, 4]), (1 - 1e-9, [4])):
-        later = settings.model_copy(update={"window_start": start})
         expected = np.array(_GRID["js"])[kept].mean(axis=0)
-        np.testing.assert_allclose(window_mean(run, "js", later), expected)
+        np.testing.assert_allclose(window_mean(replace(run, window_start=start), "js"), expected)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from made_up_runs import at_4d, gathered, paper_spectrum
+from made_up_runs import SETTINGS, at_4d, gathered, paper_spectrum
 from synthetic_runs import LAPTOP, LAYERS, SHIFT, STEPS, over_seeds
 
 from nervelab.aggregates.find import Aggregates
@@ -42,8 +42,8 @@ def finding(request):
     return _BY_ID[request.param]
 
 
-def test_a_planted_effect_is_supported_with_its_size(gather, settings, finding):
-    verdict = finding.decide(gather(_BOTH), settings)
+def test_a_planted_effect_is_supported_with_its_size(gather, finding):
+    verdict = finding.decide(gather(_BOTH))
     assert verdict.verdict == "supported"
     metric = _METRIC[finding.id]
     means = verdict.effects[::2]
@@ -73,7 +73,9 @@ def test_the_mean_effects_interval_is_by_seed_noise_alone(gather, settings, find
         names = aggregates.runs["name"]
         first = aggregates.spectra.filter(name=names[0])
         same = [first.with_columns(name=pl.lit(name)) for name in names]
-        aggregates = Aggregates(runs=aggregates.runs, spectra=pl.concat(same), history=aggregates.history)
+        aggregates = Aggregates(
+            runs=aggregates.runs, spectra=pl.concat(same), history=aggregates.history, settings=aggregates.settings
+        )
     metric = _METRIC[finding.id]
     post, pre = pl.col(f"{metric}_post"), pl.col(f"{metric}_pre")
     cells = post / pre if metric == "pr" else post - pre
@@ -81,28 +83,28 @@ def test_the_mean_effects_interval_is_by_seed_noise_alone(gather, settings, find
     for run in aggregates.find_seeds():
         rows = run.spectra.filter(pl.col("step") >= 150).group_by("step", maintain_order=True)
         curves.append(rows.agg(effect=cells.mean())["effect"].to_numpy())
-    effect = finding.decide(aggregates, settings).effects[0]
+    effect = finding.decide(aggregates).effects[0]
     assert len(curves) == 3
     assert len(curves[0]) == len(_WINDOW)
-    noise = seed_noise(aggregates, MEAN_EFFECT[metric], settings)
-    assert noise.freedom == 4
-    assert (noise.deviation < 1e-12) is (by == 0)
-    half = 2.776445 * noise.deviation / 3**0.5
+    noise = seed_noise(aggregates, MEAN_EFFECT[metric])
+    assert noise.spread.freedom == 4
+    assert (noise.spread.deviation < 1e-12) is (by == 0)
+    half = 2.776445 * noise.spread.deviation / 3**0.5
     values = [curve.mean() for curve in curves]
     centre = mean(metric, values)
     ends = (centre * math.exp(-half), centre * math.exp(half)) if metric == "pr" else (centre - half, centre + half)
     assert (effect.value, effect.low, effect.high) == pytest.approx((centre, *ends), rel=1e-6)
-    over_checkpoints = mean_interval(sum(curves) / 3, settings)
+    over_checkpoints = mean_interval(sum(curves) / 3, SETTINGS.confidence)
     assert over_checkpoints[0] < effect.value < over_checkpoints[1]
     assert (over_checkpoints[0] < effect.low <= effect.high < over_checkpoints[1]) is (by == 0)
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.5, 3.0])
-def test_the_mean_effects_interval_is_the_one_of_the_level_of_runs(gather, settings, finding, noise):
+def test_the_mean_effects_interval_is_the_one_of_the_level_of_runs(gather, finding, noise):
     aggregates = gather([replace(run, noise=noise) for run in _apart(0.1)])
-    effect = finding.decide(aggregates, settings).effects[0]
+    effect = finding.decide(aggregates).effects[0]
     quantity = MEAN_EFFECT[_METRIC[finding.id]]
-    seeds = level(aggregates.find_seeds(), quantity, seed_noise(aggregates, quantity, settings), settings)
+    seeds = level(aggregates.find_seeds(), quantity, seed_noise(aggregates, quantity))
     assert effect.value == pytest.approx(seeds.value)
     assert (effect.low, effect.high) == pytest.approx((seeds.low, seeds.high))
     assert seeds.low < seeds.high
@@ -117,7 +119,7 @@ def test_the_mean_effects_interval_is_the_one_of_the_level_of_runs(gather, setti
         (below(0), [-0.3, -0.1, -0.2, 0.4], 3),
     ],
 )
-def test_the_weakest_layer_is_the_least_in_favour_on_the_mean_over_seeds(settings, claim, by_layer, layer):
+def test_the_weakest_layer_is_the_least_in_favour_on_the_mean_over_seeds(claim, by_layer, layer):
     """Also where the effect is the claim's reverse, and where a single seed would choose another layer."""
     apart = {0: 0.0, 1: 0.5, 2: -0.5}
 
@@ -127,7 +129,7 @@ def test_the_weakest_layer_is_the_least_in_favour_on_the_mean_over_seeds(setting
         return known | {"se_post": known["se_pre"] + effect_L}
 
     aggregates = gathered(at_4d(("preln", "gelu")), spectrum)
-    effect = weakest_layer(aggregates, PRELN_GELU, "se", claim, settings)
+    effect = weakest_layer(aggregates, PRELN_GELU, "se", claim)
     assert effect.quantity == f"SE, post minus pre, in layer {layer + 1}"
     assert effect.value == pytest.approx(by_layer[layer])
     deviation = 0.5 if layer == 0 else 0.0
@@ -136,13 +138,13 @@ def test_the_weakest_layer_is_the_least_in_favour_on_the_mean_over_seeds(setting
     assert len(effect.by_seed) == 3
 
 
-def test_the_interval_of_the_weakest_layer_is_by_seed_noise_of_that_layer(settings):
+def test_the_interval_of_the_weakest_layer_is_by_seed_noise_of_that_layer():
     def spectrum(run, share_S1, layer_L):
         known = paper_spectrum(run, share_S1, layer_L)
         effect_L = np.array([0.1, 1, 1, 1]) + 0.02 * (run.seed - 1) * (layer_L == 0)
         return known | {"se_post": known["se_pre"] + effect_L + 0 * share_S1}
 
-    effect = weakest_layer(gathered(at_4d(("preln", "gelu")), spectrum), PRELN_GELU, "se", above(0), settings)
+    effect = weakest_layer(gathered(at_4d(("preln", "gelu")), spectrum), PRELN_GELU, "se", above(0))
     half = 4.302653 * 0.02 / 3**0.5
     assert (effect.value, effect.low, effect.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half), abs=1e-6)
     assert effect.by_seed == pytest.approx((0.08, 0.1, 0.12))
@@ -160,8 +162,8 @@ def test_without_an_effect_seeds_that_disagree_seldom_decide(settings):
         per_step = 0.1 * random.standard_normal(shape.spectra.height)
         of_seed = pl.col("name").replace_strict(added, return_dtype=pl.Float64)
         spectra = shape.spectra.with_columns(se_post=pl.col("se_pre") + of_seed + pl.Series(per_step))
-        aggregates = Aggregates(runs=shape.runs, spectra=spectra, history=shape.history)
-        effect = mean_effect(aggregates, PRELN_GELU, "se", above(0), settings)
+        aggregates = Aggregates(runs=shape.runs, spectra=spectra, history=shape.history, settings=shape.settings)
+        effect = mean_effect(aggregates, PRELN_GELU, "se", above(0))
         decided += effect.holds in ("yes", "no")
         curve = np.mean(
             [
@@ -170,41 +172,41 @@ def test_without_an_effect_seeds_that_disagree_seldom_decide(settings):
             ],
             axis=0,
         )
-        low, high = mean_interval(curve, settings)
+        low, high = mean_interval(curve, SETTINGS.confidence)
         by_checkpoints += not low <= 0 <= high
     assert decided <= 0.12 * trials
     assert by_checkpoints > 0.5 * trials
 
 
-def test_the_weakest_layer_is_held_against_seed_noise(gather, settings, finding):
+def test_the_weakest_layer_is_held_against_seed_noise(gather, finding):
     aggregates = gather([replace(run, reversed_layers=(2,)) for run in _BOTH])
     metric = _METRIC[finding.id]
-    weakest = finding.decide(aggregates, settings).effects[1]
+    weakest = finding.decide(aggregates).effects[1]
     assert weakest.value == pytest.approx(planted(metric, -1, layers=[2]), rel=0.1)
     assert weakest.holds == "no"
     assert weakest.quantity.endswith("in layer 3")
-    noise = seed_noise(aggregates, layer_effect(metric, 2), settings)
-    assert noise.freedom == 4
+    noise = seed_noise(aggregates, layer_effect(metric, 2))
+    assert noise.spread.freedom == 4
     half = math.log(weakest.high / weakest.value) if metric == "pr" else weakest.high - weakest.value
-    assert half == pytest.approx(2.776 * noise.deviation / 3**0.5, rel=1e-3)
+    assert half == pytest.approx(2.776 * noise.spread.deviation / 3**0.5, rel=1e-3)
 
 
-def test_the_reverse_in_every_run_contradicts(gather, settings, finding):
-    verdict = finding.decide(gather([replace(run, shift=_REVERSED) for run in _BOTH]), settings)
+def test_the_reverse_in_every_run_contradicts(gather, finding):
+    verdict = finding.decide(gather([replace(run, shift=_REVERSED) for run in _BOTH]))
     assert verdict.verdict == "contradicted"
     assert [effect.holds for effect in verdict.effects] == ["no"] * 4
     assert verdict.reason == "4 of 4 effects otherwise than claimed"
 
 
-def test_one_model_to_the_contrary_contradicts(gather, settings, finding):
+def test_one_model_to_the_contrary_contradicts(gather, finding):
     runs = over_seeds(_GELU, replace(_RELU, shift=_REVERSED))
-    verdict = finding.decide(gather(runs), settings)
+    verdict = finding.decide(gather(runs))
     assert verdict.verdict == "contradicted"
     assert [effect.holds for effect in verdict.effects] == ["yes", "yes", "no", "no"]
 
 
-def test_without_seed_noise_all_is_open(gather, settings, finding):
-    verdict = finding.decide(gather(), settings)
+def test_without_seed_noise_all_is_open(gather, finding):
+    verdict = finding.decide(gather())
     assert verdict.verdict == "inconclusive"
     assert [effect.holds for effect in verdict.effects] == ["open"] * 4
     assert {(effect.low, effect.high) for effect in verdict.effects} == {(None, None)}
@@ -213,14 +215,14 @@ def test_without_seed_noise_all_is_open(gather, settings, finding):
     assert verdict.effects[0].by_seed == ()
 
 
-def test_no_effect_under_noise_is_inconclusive(gather, settings, finding):
-    verdict = finding.decide(gather([replace(run, shift=_NONE, noise=1.0) for run in _BOTH]), settings)
+def test_no_effect_under_noise_is_inconclusive(gather, finding):
+    verdict = finding.decide(gather([replace(run, shift=_NONE, noise=1.0) for run in _BOTH]))
     assert verdict.effects[0].holds == "open"
     assert verdict.verdict == "inconclusive"
 
 
-def test_an_absent_run_means_not_run(gather, settings, finding):
-    verdict = finding.decide(gather([_GELU]), settings)
+def test_an_absent_run_means_not_run(gather, finding):
+    verdict = finding.decide(gather([_GELU]))
     assert verdict.verdict == "not run"
     assert "PreLN ReLU" in verdict.reason
     assert verdict.effects[0].value is not None
@@ -228,68 +230,68 @@ def test_an_absent_run_means_not_run(gather, settings, finding):
 
 
 @pytest.mark.parametrize("outcome", ["stuck", "diverged"])
-def test_a_failed_run_decides_nothing(gather, settings, finding, outcome):
-    verdict = finding.decide(gather([_GELU, replace(_RELU, outcome=outcome)]), settings)
+def test_a_failed_run_decides_nothing(gather, finding, outcome):
+    verdict = finding.decide(gather([_GELU, replace(_RELU, outcome=outcome)]))
     assert verdict.verdict == "inconclusive"
     assert verdict.reason == f"PreLN ReLU {outcome} at step 429"
     assert all(effect.value is None for effect in verdict.effects[2:])
 
 
-def test_one_failed_seed_of_three_decides_nothing(gather, settings, finding):
-    verdict = finding.decide(gather([*_BOTH[:-1], replace(_BOTH[-1], outcome="stuck")]), settings)
+def test_one_failed_seed_of_three_decides_nothing(gather, finding):
+    verdict = finding.decide(gather([*_BOTH[:-1], replace(_BOTH[-1], outcome="stuck")]))
     assert verdict.verdict == "inconclusive"
     assert verdict.reason == "PreLN ReLU stuck at step 429"
 
 
-def test_one_checkpoint_in_the_window_suffices(gather, settings, finding):
+def test_one_checkpoint_in_the_window_suffices(gather, finding):
     """What spreads is the seeds."""
-    verdict = finding.decide(gather(over_seeds(replace(_GELU, steps=STEPS[:5]), _RELU)), settings)
+    verdict = finding.decide(gather(over_seeds(replace(_GELU, steps=STEPS[:5]), _RELU)))
     assert len([step for step in STEPS[:5] if step in _WINDOW]) == 1
     assert verdict.verdict == "supported"
     assert verdict.effects[0].low < verdict.effects[0].value < verdict.effects[0].high
 
 
-def test_nothing_in_the_window_decides_nothing(gather, settings, finding):
-    verdict = finding.decide(gather(over_seeds(replace(_GELU, steps=STEPS[:2]), _RELU)), settings)
+def test_nothing_in_the_window_decides_nothing(gather, finding):
+    verdict = finding.decide(gather(over_seeds(replace(_GELU, steps=STEPS[:2]), _RELU)))
     assert verdict.verdict == "inconclusive"
     assert verdict.effects[0].value is None
     assert "nothing measured in the window" in verdict.effects[0].note
 
 
-def test_checkpoints_before_the_window_decide_nothing(gather, settings, finding):
+def test_checkpoints_before_the_window_decide_nothing(gather, finding):
     dense_start = (0, *range(1, 140, 3), *_WINDOW)
     runs = over_seeds(replace(_GELU, noise=0, steps=dense_start), replace(_RELU, noise=0))
-    verdict = finding.decide(gather(runs), settings)
+    verdict = finding.decide(gather(runs))
     dense, sparse = verdict.effects[0], verdict.effects[2]
     assert dense.low is not None
     assert (dense.value, dense.low, dense.high) == (sparse.value, sparse.low, sparse.high)
 
 
-def test_the_untrained_network_is_a_control_where_it_was_measured(gather, settings, finding):
+def test_the_untrained_network_is_a_control_where_it_was_measured(gather, finding):
     aggregates = gather([replace(_GELU, noise=0), replace(_RELU, steps=STEPS[1:])])
-    effects = finding.decide(aggregates, settings).effects
+    effects = finding.decide(aggregates).effects
     before = planted(_METRIC[finding.id], steps=[0])
     assert effects[0].note == f"100 % of cells; before training {before:.3g}".replace("-", "−")
     assert effects[2].note == "100 % of cells"
 
 
-def test_the_note_counts_the_cells_that_have_the_claimed_sign(gather, settings, finding):
+def test_the_note_counts_the_cells_that_have_the_claimed_sign(gather, finding):
     """Of four layers one is reversed, in the first model only; a reversed model has none."""
     runs = over_seeds(replace(_GELU, reversed_layers=(2,)), replace(_RELU, shift=_REVERSED))
-    effects = finding.decide(gather(runs), settings).effects
+    effects = finding.decide(gather(runs)).effects
     assert effects[0].note.startswith("75 % of cells; before training ")
     assert effects[2].note.startswith("0 % of cells; before training ")
     assert effects[1].note == effects[3].note == ""
     assert effects[1].holds == "no"
 
 
-def test_a_failed_run_has_no_cells_to_count(gather, settings, finding):
-    effects = finding.decide(gather([replace(_GELU, outcome="stuck")]), settings).effects
+def test_a_failed_run_has_no_cells_to_count(gather, finding):
+    effects = finding.decide(gather([replace(_GELU, outcome="stuck")])).effects
     assert [effect.note for effect in effects] == [""] * 4
 
 
-def test_a_layer_against_the_claim_contradicts_though_the_mean_does_not(gather, settings, finding):
-    verdict = finding.decide(gather(over_seeds(_GELU, replace(_RELU, reversed_layers=(2,)))), settings)
+def test_a_layer_against_the_claim_contradicts_though_the_mean_does_not(gather, finding):
+    verdict = finding.decide(gather(over_seeds(_GELU, replace(_RELU, reversed_layers=(2,)))))
     assert [effect.holds for effect in verdict.effects] == ["yes", "yes", "yes", "no"]
     assert verdict.verdict == "contradicted"
     by_layer = verdict.effects[2].by_layer
@@ -301,8 +303,8 @@ def test_a_layer_against_the_claim_contradicts_though_the_mean_does_not(gather, 
 @pytest.mark.parametrize("noise", [0.05, 3.0, 6.0])
 def test_a_verdict_depends_on_no_seed_of_the_analysis(gather, settings, finding, noise):
     aggregates = gather([replace(run, noise=noise) for run in _BOTH])
-    drawn = [settings.model_copy(update={"seed": seed, "bootstrap": 100 + seed}) for seed in range(5)]
-    assert len({finding.decide(aggregates, each) for each in drawn}) == 1
+    drawn = [SETTINGS.model_copy(update={"seed": seed, "bootstrap": 100 + seed}) for seed in range(5)]
+    assert len({finding.decide(replace(aggregates, settings=each)) for each in drawn}) == 1
 
 
 def test_changes_after_the_first_full_run_are_listed(finding):

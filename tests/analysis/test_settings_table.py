@@ -12,8 +12,8 @@ from nervelab.analysis.tables.settings import SETTINGS
 from optimiser_records import RECORDS
 
 
-def test_settings_stand_beside_the_papers(gather, settings):
-    rows = {row["setting"]: (row["paper"], row["here"]) for row in SETTINGS.build(gather(), settings).to_dicts()}
+def test_settings_stand_beside_the_papers(gather):
+    rows = {row["setting"]: (row["paper"], row["here"]) for row in SETTINGS.build(gather()).to_dicts()}
     assert rows["model width d"] == ("768", "64")
     assert rows["FFN hidden width"] == ("D = 4d = 3072", "D = 4d = 256")
     assert rows["tokens seen"][1] == "512\u202f000"
@@ -43,11 +43,11 @@ def test_settings_stand_beside_the_papers(gather, settings):
         ),
     ],
 )
-def test_settings_say_what_each_optimiser_has(gather, settings, name, said, rate):
+def test_settings_say_what_each_optimiser_has(gather, name, said, rate):
     aggregates = gather(LAPTOP[:1])
     config = json.loads(aggregates.runs["config"][0]) | {"optimiser": RECORDS[name].model_dump(mode="json")}
     aggregates = replace(aggregates, runs=aggregates.runs.with_columns(config=pl.lit(json.dumps(config))))
-    rows = {row["setting"]: row["here"] for row in SETTINGS.build(aggregates, settings).to_dicts()}
+    rows = {row["setting"]: row["here"] for row in SETTINGS.build(aggregates).to_dicts()}
     assert rows["optimiser"].startswith(said)
     assert rows["peak learning rate"].startswith(rate)
 
@@ -60,6 +60,6 @@ def test_settings_say_what_each_optimiser_has(gather, settings, name, said, rate
         ((8, 1, 2, 4), "D = 1d = 64 to D = 8d = 512"),
     ],
 )
-def test_of_many_settings_the_first_and_the_last_are_named(settings, widths, said):
-    frame = SETTINGS.build(gathered([MadeUp(width_multiple=width) for width in widths]), settings)
+def test_of_many_settings_the_first_and_the_last_are_named(widths, said):
+    frame = SETTINGS.build(gathered([MadeUp(width_multiple=width) for width in widths]))
     assert frame.filter(setting="FFN hidden width")["here"].item() == said

@@ -63,25 +63,25 @@ def study():
     return gathered()
 
 
-def test_table_2_sets_measured_beside_printed(gather, settings):
-    table = PERPLEXITY.build(gather(), settings)
+def test_table_2_sets_measured_beside_printed(gather):
+    table = PERPLEXITY.build(gather())
     assert dict(table.select("architecture", "paper_perplexity").iter_rows()) == _PRINTED
     measured = dict(table.select("architecture", "measured_perplexity").iter_rows())
     for model, loss in _LOSSES.items():
         assert measured[model] == math.exp(loss)
 
 
-def test_a_model_on_several_seeds_is_in_table_2_with_their_mean_and_spread(gather, settings):
-    table = PERPLEXITY.build(gather([*over_seeds(LAPTOP[0], by=0.02), LAPTOP[1]]), settings)
+def test_a_model_on_several_seeds_is_in_table_2_with_their_mean_and_spread(gather):
+    table = PERPLEXITY.build(gather([*over_seeds(LAPTOP[0], by=0.02), LAPTOP[1]]))
     gelu, relu = table.to_dicts()[:2]
     assert gelu["measured_perplexity"] == pytest.approx(math.exp(3.38))
     assert (gelu["spread_over_seeds"], gelu["seeds"]) == (pytest.approx(0.02), 3)
     assert (relu["spread_over_seeds"], relu["seeds"]) == (None, 1)
 
 
-def test_ranks_are_taken_among_rows_with_both_numbers(gather, settings):
+def test_ranks_are_taken_among_rows_with_both_numbers(gather):
     aggregates = gather([LAPTOP[0], LAPTOP[1], replace(LAPTOP[4], outcome="diverged"), LAPTOP[5]])
-    table = PERPLEXITY.build(aggregates, settings)
+    table = PERPLEXITY.build(aggregates)
     ranks = {row["architecture"]: (row["paper_rank"], row["measured_rank"]) for row in table.iter_rows(named=True)}
     assert ranks["PreLN GELU"] == (1, 2)
     assert ranks["PreLN ReLU"] == (2, 1)
@@ -92,36 +92,36 @@ def test_ranks_are_taken_among_rows_with_both_numbers(gather, settings):
     assert states["norm-free learnable leaky ReLU"] == "not run at this scale"
 
 
-def test_a_stuck_run_has_no_perplexity_in_table_2(gather, settings):
-    table = PERPLEXITY.build(gather([replace(LAPTOP[0], outcome="stuck")]), settings)
+def test_a_stuck_run_has_no_perplexity_in_table_2(gather):
+    table = PERPLEXITY.build(gather([replace(LAPTOP[0], outcome="stuck")]))
     assert table["measured_perplexity"].null_count() == table.height
 
 
-def test_one_failed_seed_takes_its_model_out_of_table_2(gather, settings):
+def test_one_failed_seed_takes_its_model_out_of_table_2(gather):
     runs = over_seeds(LAPTOP[0])
-    row = PERPLEXITY.build(gather([*runs[:2], replace(runs[2], outcome="stuck")]), settings).to_dicts()[0]
+    row = PERPLEXITY.build(gather([*runs[:2], replace(runs[2], outcome="stuck")])).to_dicts()[0]
     assert (row["measured_perplexity"], row["state"]) == (None, "stuck at step 429")
 
 
-def _ranks(gather, settings, *losses, by=0.02):
+def _ranks(gather, *losses, by=0.02):
     runs = [replace(run, eval_loss=loss) for run, loss in zip((LAPTOP[0], LAPTOP[1], LAPTOP[5]), losses, strict=True)]
-    frame = PERPLEXITY.build(gather(over_seeds(*runs, by=by) if by else runs), settings)
+    frame = PERPLEXITY.build(gather(over_seeds(*runs, by=by) if by else runs))
     return frame, frame["measured_rank"].drop_nulls().to_list(), PERPLEXITY.remark(frame)
 
 
-def test_losses_within_seed_noise_share_a_rank(gather, settings):
-    frame, ranks, remark = _ranks(gather, settings, 3.40, 3.38, 3.50)
+def test_losses_within_seed_noise_share_a_rank(gather):
+    frame, ranks, remark = _ranks(gather, 3.40, 3.38, 3.50)
     assert ranks == [1, 1, 3]
     assert remark == "The paper orders 3 pairs: 2 found here, 1 level within noise, 0 inverted."
     gelu = frame.to_dicts()[0]
     assert (gelu["worse_than"], gelu["level_with"], gelu["better_than"]) == ("", "PreLN ReLU", "norm-free ReLU")
 
 
-def test_two_models_are_level_up_to_the_least_significant_difference(settings):
+def test_two_models_are_level_up_to_the_least_significant_difference():
     """Three models on three seeds 0.02 apart: t(6) times 0.02 times sqrt(2/3)."""
     least = stats.t.ppf(0.975, 6) * 0.02 * math.sqrt(2 / 3)
     for difference, ranks in ((least - 1e-4, [1, 1, 3]), (least + 1e-4, [2, 1, 3])):
-        assert _ranks(_in_memory, settings, 3.38 + difference, 3.38, 3.60)[1] == ranks
+        assert _ranks(_in_memory, 3.38 + difference, 3.38, 3.60)[1] == ranks
 
 
 def _in_memory(planted):
@@ -130,8 +130,8 @@ def _in_memory(planted):
     return gathered(runs, loss=lambda run: losses[run.placement, run.activation, run.seed])
 
 
-def test_an_inverted_order_is_named(gather, settings):
-    _, ranks, remark = _ranks(gather, settings, 3.60, 3.38, 3.50)
+def test_an_inverted_order_is_named(gather):
+    _, ranks, remark = _ranks(gather, 3.60, 3.38, 3.50)
     assert ranks == [3, 1, 2]
     assert remark.endswith(
         "1 found here, 0 level within noise, 2 inverted (here PreLN ReLU better than PreLN GELU; "
@@ -139,19 +139,19 @@ def test_an_inverted_order_is_named(gather, settings):
     )
 
 
-def test_without_a_second_seed_every_difference_counts(gather, settings):
-    _, ranks, remark = _ranks(gather, settings, 3.40, 3.399, 3.50, by=0)
+def test_without_a_second_seed_every_difference_counts(gather):
+    _, ranks, remark = _ranks(gather, 3.40, 3.399, 3.50, by=0)
     assert ranks == [2, 1, 3]
     assert "2 found here, 0 level within noise, 1 inverted" in remark
 
 
-def test_nothing_is_said_of_orders_where_nothing_was_trained(gather, settings):
-    assert PERPLEXITY.remark(PERPLEXITY.build(gather([LAPTOP[0]]), settings)) == ""
+def test_nothing_is_said_of_orders_where_nothing_was_trained(gather):
+    assert PERPLEXITY.remark(PERPLEXITY.build(gather([LAPTOP[0]]))) == ""
 
 
-def test_the_orders_of_table_2_are_those_of_its_intervals(study, settings):
-    frame = PERPLEXITY.build(study, settings).filter(pl.col("eval_loss").is_not_null(), recipe="long")
-    least = 2 * stats.t.ppf(0.975, 18) * seed_noise(study, EVAL_LOSS, settings).deviation / math.sqrt(6)
+def test_the_orders_of_table_2_are_those_of_its_intervals(study):
+    frame = PERPLEXITY.build(study).filter(pl.col("eval_loss").is_not_null(), recipe="long")
+    least = 2 * stats.t.ppf(0.975, 18) * seed_noise(study, EVAL_LOSS).spread.deviation / math.sqrt(6)
     rows = {row["architecture"]: row for row in frame.to_dicts()}
     assert len(rows) == 7
     for one, other in combinations(rows, 2):
@@ -160,8 +160,8 @@ def test_the_orders_of_table_2_are_those_of_its_intervals(study, settings):
         assert other in rows[one][column].split("; ")
 
 
-def test_what_was_not_run_is_said_to_be_so(gather, settings):
-    states = dict(PERPLEXITY.build(gather([LAPTOP[0]]), settings).select("architecture", "state").iter_rows())
+def test_what_was_not_run_is_said_to_be_so(gather):
+    states = dict(PERPLEXITY.build(gather([LAPTOP[0]])).select("architecture", "state").iter_rows())
     assert states["PreLN ReLU"] == "not run at this scale"
     assert states["norm-free, weight norm in the FFN"] == "not run at this scale"
 
@@ -171,9 +171,9 @@ def as_printed(table, frame):
     return {(row["metric"], row["line"]): row for row in table.arrange(frame).to_dicts()}
 
 
-def test_printed_correlations_are_those_of_table_3(study, settings):
-    left = as_printed(TABLE_3_CHECKPOINTS, TABLE_3_CHECKPOINTS.build(study, settings))
-    right = as_printed(TABLE_3_WIDTHS, TABLE_3_WIDTHS.build(study, settings))
+def test_printed_correlations_are_those_of_table_3(study):
+    left = as_printed(TABLE_3_CHECKPOINTS, TABLE_3_CHECKPOINTS.build(study))
+    right = as_printed(TABLE_3_WIDTHS, TABLE_3_WIDTHS.build(study))
     for metric, printed in _OVER_CHECKPOINTS.items():
         row = left[metric, "Pearson, paper"]
         assert [row[f"GELU {width}d"] for width in range(1, 9)] == printed
@@ -182,8 +182,8 @@ def test_printed_correlations_are_those_of_table_3(study, settings):
         assert [row[architecture] for architecture in _ARCHITECTURES] == printed
 
 
-def test_printed_correlations_are_those_of_figures_1_and_3(study, settings):
-    left = as_printed(TABLE_3_CHECKPOINTS, TABLE_3_CHECKPOINTS.build(study, settings))
+def test_printed_correlations_are_those_of_figures_1_and_3(study):
+    left = as_printed(TABLE_3_CHECKPOINTS, TABLE_3_CHECKPOINTS.build(study))
     titles = {"SE pre": -0.992, "SE post": -0.924, "PR pre": -0.957, "PR post": -0.945, "EEE pre": 0.936}
     titles |= {"EEE post": 0.980}
     assert {metric: left[metric, "Pearson, paper"]["ReLU 4d"] for metric in titles} == titles
@@ -191,8 +191,8 @@ def test_printed_correlations_are_those_of_figures_1_and_3(study, settings):
     assert left["EEE pre", "Pearson, paper"]["GELU 1d"] is None
 
 
-def test_correlations_over_checkpoints_are_scipys(study, settings):
-    table = TABLE_3_CHECKPOINTS.build(study, settings)
+def test_correlations_over_checkpoints_are_scipys(study):
+    table = TABLE_3_CHECKPOINTS.build(study)
     assert table.height == 9 * 6
     short = {name: key for key, name in METRICS.items()}
     names = {"GELU": "gelu", "ReLU": "relu"}
@@ -210,8 +210,8 @@ def test_correlations_over_checkpoints_are_scipys(study, settings):
             assert row[f"spearman{suffix}"] == pytest.approx(stats.spearmanr(part[metric], part["eval_loss"]).statistic)
 
 
-def test_window_and_whole_run_count_their_own_checkpoints(gather, settings):
-    table = TABLE_3_CHECKPOINTS.build(gather(), settings).filter(pl.col("state") == "finished")
+def test_window_and_whole_run_count_their_own_checkpoints(gather):
+    table = TABLE_3_CHECKPOINTS.build(gather()).filter(pl.col("state") == "finished")
     assert table["label"].unique(maintain_order=True).to_list() == ["GELU 4d", "ReLU 4d"]
     assert set(table["checkpoints"]) == {12}
     assert set(table["checkpoints_whole"]) == {16}
@@ -219,8 +219,8 @@ def test_window_and_whole_run_count_their_own_checkpoints(gather, settings):
     assert (table["pearson"] <= table["pearson_high"]).all()
 
 
-def test_correlations_of_an_absent_and_of_a_failed_run_are_empty(gather, settings):
-    table = TABLE_3_CHECKPOINTS.build(gather([replace(LAPTOP[0], outcome="diverged")]), settings)
+def test_correlations_of_an_absent_and_of_a_failed_run_are_empty(gather):
+    table = TABLE_3_CHECKPOINTS.build(gather([replace(LAPTOP[0], outcome="diverged")]))
     assert table["pearson"].null_count() == table.height
     assert set(table["state"]) == {"diverged at step 429", "not run at this scale"}
     remark = TABLE_3_CHECKPOINTS.remark(table)
@@ -229,8 +229,8 @@ def test_correlations_of_an_absent_and_of_a_failed_run_are_empty(gather, setting
     assert remark.count(";") == 8
 
 
-def test_correlations_over_widths_are_scipys(study, settings):
-    table = TABLE_3_WIDTHS.build(study, settings)
+def test_correlations_over_widths_are_scipys(study):
+    table = TABLE_3_WIDTHS.build(study)
     assert table.height == 7 * 6
     assert set(table["widths"]) == {8}
     last = study.spectra.filter(pl.col("step") == 1000).group_by("name", maintain_order=True).agg(cs.float().mean())
@@ -251,12 +251,12 @@ def test_correlations_over_widths_are_scipys(study, settings):
 
 
 @pytest.mark.parametrize("outcome", ["stuck", None])
-def test_a_width_that_failed_or_is_absent_takes_its_architecture_out_of_table_3(settings, outcome):
+def test_a_width_that_failed_or_is_absent_takes_its_architecture_out_of_table_3(outcome):
     def lost(run):
         return (run.placement, run.activation, run.width_multiple) == ("preln", "relu", 6)
 
     runs = [replace(run, outcome=outcome) if lost(run) else run for run in whole_study() if outcome or not lost(run)]
-    table = TABLE_3_WIDTHS.build(gathered(runs), settings)
+    table = TABLE_3_WIDTHS.build(gathered(runs))
     states = dict(table.select("label", "state").iter_rows())
     assert states.pop("ReLU") == (f"{outcome} at step 350" if outcome else "not run at this scale")
     assert set(states.values()) == {"finished"}
@@ -267,18 +267,18 @@ def test_a_width_that_failed_or_is_absent_takes_its_architecture_out_of_table_3(
     assert as_printed(TABLE_3_WIDTHS, table)["SE pre", "Pearson, paper"]["ReLU"] == -0.98
 
 
-def test_table_3_has_a_line_for_each_metric_and_kind_of_number(study, settings):
-    left = TABLE_3_CHECKPOINTS.arrange(TABLE_3_CHECKPOINTS.build(study, settings))
+def test_table_3_has_a_line_for_each_metric_and_kind_of_number(study):
+    left = TABLE_3_CHECKPOINTS.arrange(TABLE_3_CHECKPOINTS.build(study))
     kinds = ["Pearson, paper", "Pearson", "Pearson, whole run", "Spearman", "Spearman, whole run"]
     assert left.rows()[:5] == [("SE pre", kind, *left.row(k)[2:]) for k, kind in enumerate(kinds)]
     assert left.height == 6 * 5
-    right = TABLE_3_WIDTHS.arrange(TABLE_3_WIDTHS.build(study, settings))
+    right = TABLE_3_WIDTHS.arrange(TABLE_3_WIDTHS.build(study))
     assert right["line"].to_list()[:3] == ["Pearson, paper", "Pearson", "Spearman"]
     assert right.height == 6 * 3
 
 
-def test_table_7_sets_measured_beside_printed(study, settings):
-    frame = TABLE_7.build(study, settings)
+def test_table_7_sets_measured_beside_printed(study):
+    frame = TABLE_7.build(study)
     last = study.spectra.filter(pl.col("step") == 1000)
     for placement, (means, spreads) in _PR_POST.items():
         rows = frame.filter(placement=placement)
@@ -294,15 +294,15 @@ def test_table_7_sets_measured_beside_printed(study, settings):
             assert (row["mean"], row["spread"], row["share"]) == pytest.approx(expected)
 
 
-def test_table_7_has_widths_side_by_side(study, settings):
-    rows = TABLE_7.arrange(TABLE_7.build(study, settings)).to_dicts()
+def test_table_7_has_widths_side_by_side(study):
+    rows = TABLE_7.arrange(TABLE_7.build(study)).to_dicts()
     assert [row["placement"] for row in rows] == ["PreLN"] * 4 + ["MixLN"] * 4 + ["PostLN"] * 4
     lines = ["PR_post, paper", "PR_post", "PR_post / D, paper", "PR_post / D"]
     assert [row["line"] for row in rows] == lines * 3
     assert [rows[0][f"{k}d"] for k in (1, 4, 8)] == ["292 ± 62", "1002 ± 354", "1822 ± 370"]
     assert [rows[2][f"{k}d"] for k in (1, 8)] == ["0.380", "0.297"]
     assert rows[8]["8d"] == "71 ± 62"
-    first = TABLE_7.build(study, settings).row(0, named=True)
+    first = TABLE_7.build(study).row(0, named=True)
     assert rows[1]["1d"] == f"{first['mean']:.1f} ± {first['spread']:.1f}"
 
 
@@ -324,13 +324,13 @@ def test_a_number_is_printed_with_its_own_digits_or_with_those_asked_for(value, 
     assert printed_number(value, digits, signed=signed) == text
 
 
-def test_a_failed_and_an_absent_width_are_empty_in_table_7(settings):
+def test_a_failed_and_an_absent_width_are_empty_in_table_7():
     changed = [
         replace(run, outcome="diverged") if run.width_multiple == 8 else run
         for run in whole_study()
         if run.placement != "mixln" or run.width_multiple != 2
     ]
-    frame = TABLE_7.build(gathered(changed), settings)
+    frame = TABLE_7.build(gathered(changed))
     assert frame.filter(width_multiple=8)["mean"].null_count() == 3
     remark = TABLE_7.remark(frame).split("; ")
     assert remark == [
@@ -345,17 +345,17 @@ def test_a_failed_and_an_absent_width_are_empty_in_table_7(settings):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)
-def test_every_shown_column_is_in_the_frame(study, settings, table):
-    frame = table.arrange(table.build(study, settings))
+def test_every_shown_column_is_in_the_frame(study, table):
+    frame = table.arrange(table.build(study))
     for column in table.columns:
         ends = {f"{column.name}_low", f"{column.name}_high"} if column.interval else set()
         assert {column.name} | ends <= set(frame.columns)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)
-def test_a_table_is_arranged_alike_from_its_file(gather, settings, tmp_path, table):
+def test_a_table_is_arranged_alike_from_its_file(gather, tmp_path, table):
     """Also where most of it is empty: the page reads files."""
-    frame = table.written(gather([replace(LAPTOP[0], outcome="diverged"), LAPTOP[1]]), settings)
+    frame = table.written(gather([replace(LAPTOP[0], outcome="diverged"), LAPTOP[1]]))
     frame.write_csv(tmp_path / "table.csv")
     read = pl.read_csv(tmp_path / "table.csv", infer_schema_length=None)
     assert table.remark(read) == table.remark(frame)
@@ -369,9 +369,9 @@ def test_a_table_is_arranged_alike_from_its_file(gather, settings, tmp_path, tab
             )
 
 
-def test_failed_and_absent_models_keep_their_printed_numbers(gather, settings):
+def test_failed_and_absent_models_keep_their_printed_numbers(gather):
     aggregates = gather([replace(LAPTOP[0], outcome="diverged")])
     for table, printed in ((TABLE_3_CHECKPOINTS, "paper_pearson"), (TABLE_7, "paper_mean")):
-        frame = table.build(aggregates, settings)
+        frame = table.build(aggregates)
         assert frame[printed].null_count() < frame.height
         assert np.isfinite(frame[printed].drop_nulls().to_numpy()).all()

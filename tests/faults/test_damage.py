@@ -16,6 +16,7 @@ from nervelab.data.parts import Kept, Parts
 from nervelab.errors import NervelabError
 from nervelab.files import sha256, write_bytes
 from nervelab.study.config import Package
+from nervelab.study.decisions import Analysis
 from nervelab.study.plans import read_plan
 from nervelab.study.targets import Targets
 
@@ -57,7 +58,7 @@ def plan(world: World) -> str:
 
 def aggregates(world: World) -> str:
     with pytest.raises(NervelabError) as caught:
-        Aggregates.read(Path("aggregates/laptop"))
+        Aggregates.read(Path("aggregates/laptop"), Analysis(window_start=0.15, confidence=0.95, bootstrap=100, seed=0))
     return str(caught.value)
 
 

@@ -1,18 +1,18 @@
 from dataclasses import replace
 
 import pytest
+from made_up_runs import SETTINGS
 from synthetic_runs import LAPTOP, SEEDED, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
-from nervelab.study.decisions import Analysis
 
 
 @pytest.fixture(scope="session")
 def settings():
-    return Analysis(window_start=0.15, confidence=0.95, bootstrap=200, seed=0)
+    return SETTINGS
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def gather(tmp_path):
     def _gather(*runs):
         runs_json, runs_root = write_study(tmp_path, runs)
         aggregate(runs_json, runs_root, tmp_path / "aggregates")
-        return Aggregates.read(tmp_path / "aggregates")
+        return Aggregates.read(tmp_path / "aggregates", SETTINGS)
 
     return _gather
 
 
 @pytest.fixture(scope="session")
-def build(settings):
+def build():
     """Take planted runs all the way to the page below `root`; the folder of results."""
 
     def _build(root, runs=SEEDED, scale="laptop", provenance=None):

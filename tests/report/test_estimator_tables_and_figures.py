@@ -37,9 +37,9 @@ def aggregates():
     return gathered([MadeUp(), _RUN])
 
 
-def draw(figure, aggregates, settings):
+def draw(figure, aggregates):
     with mpl.rc_context(STYLE):
-        canvas = figure.draw(aggregates, settings)
+        canvas = figure.draw(aggregates)
         canvas.draw_without_rendering()
         return canvas
 
@@ -55,8 +55,8 @@ def test_there_are_three_figures_numbered_19_to_21():
 
 
 @pytest.mark.parametrize(("number", "figure"), list(enumerate(ESTIMATORS, start=19)))
-def test_a_column_is_an_estimator_and_a_map_its_grid(aggregates, settings, number, figure):
-    upper, lower = panels(draw(figure, aggregates, settings))
+def test_a_column_is_an_estimator_and_a_map_its_grid(aggregates, number, figure):
+    upper, lower = panels(draw(figure, aggregates))
     assert [axes.get_title(loc="center") for axes in upper] == _COLUMNS[number]
     for row, metric in ((upper, "se_post"), (lower, "pr_post")):
         for name, axes in zip(_MEASURED[number], row, strict=True):
@@ -66,23 +66,23 @@ def test_a_column_is_an_estimator_and_a_map_its_grid(aggregates, settings, numbe
 
 
 @pytest.mark.parametrize("figure", ESTIMATORS, ids=lambda figure: figure.id)
-def test_without_a_run_of_several_estimators_that_is_said(settings, figure):
-    (axes,) = draw(figure, gathered([MadeUp()]), settings).axes
+def test_without_a_run_of_several_estimators_that_is_said(figure):
+    (axes,) = draw(figure, gathered([MadeUp()])).axes
     said = " ".join(axes.texts[0].get_text().split())
     assert said == "PreLN GELU was not measured by several estimators at this scale"
 
 
 @pytest.mark.parametrize("figure", ESTIMATORS, ids=lambda figure: figure.id)
-def test_a_failed_run_is_named_in_red_in_every_column(settings, figure):
-    upper, _ = panels(draw(figure, gathered([replace(_RUN, outcome="stuck")]), settings))
+def test_a_failed_run_is_named_in_red_in_every_column(figure):
+    upper, _ = panels(draw(figure, gathered([replace(_RUN, outcome="stuck")])))
     for axes in upper:
         assert axes.get_title(loc="center").endswith(" stuck")
         assert axes.title.get_color() == FAILED
 
 
 @pytest.mark.parametrize("figure", ESTIMATORS, ids=lambda figure: figure.id)
-def test_a_picture_is_the_same_bytes_again(aggregates, settings, figure):
-    assert svg(figure, aggregates, settings) == svg(figure, aggregates, settings)
+def test_a_picture_is_the_same_bytes_again(aggregates, figure):
+    assert svg(figure, aggregates) == svg(figure, aggregates)
 
 
 def seconds_and_timing(aggregates):

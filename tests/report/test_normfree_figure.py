@@ -15,10 +15,10 @@ _GELU, _RELU, _LEAKY = LAPTOP[4:]
 
 
 @pytest.fixture
-def draw(settings):
+def draw():
     def _draw(aggregates):
         with mpl.rc_context(STYLE):
-            canvas = _FIGURE_4.draw(aggregates, settings)
+            canvas = _FIGURE_4.draw(aggregates)
             canvas.draw_without_rendering()
             return canvas
 
@@ -65,7 +65,9 @@ def test_one_colour_means_the_same_in_every_row(draw, gather):
     one = gather(*LAPTOP)
     is_relu = pl.col("name") == _RELU.name
     js = pl.when(is_relu).then(3 * pl.col("js")).when(pl.col("name") == LAPTOP[0].name).then(0.6).otherwise("js")
-    raised = Aggregates(runs=one.runs, spectra=one.spectra.with_columns(js=js), history=one.history)
+    raised = Aggregates(
+        runs=one.runs, spectra=one.spectra.with_columns(js=js), history=one.history, settings=one.settings
+    )
     limits = {axes.collections[0].get_clim() for axes in _column(draw(raised), 3)}
     assert len(limits) == 1
     # That of PreLN GELU, not in this picture, leaves its scale alone.
@@ -75,7 +77,7 @@ def test_one_colour_means_the_same_in_every_row(draw, gather):
 def test_absent_failed_and_unmeasured_runs_are_shown_as_that(draw, gather):
     one = gather(replace(_RELU, outcome="stuck"), replace(_LEAKY, outcome="diverged"))
     unmeasured = one.spectra.filter(pl.col("name") != _LEAKY.name)
-    canvas = draw(Aggregates(runs=one.runs, spectra=unmeasured, history=one.history))
+    canvas = draw(Aggregates(runs=one.runs, spectra=unmeasured, history=one.history, settings=one.settings))
     said = {text.get_text(): text.get_color() for text in _texts(canvas)}
     assert "norm-free GELU: not run at this scale" in said
     assert "norm-free learnable leaky ReLU: diverged at step 429, before anything was measured" in said
@@ -102,8 +104,8 @@ def test_one_measured_step_draws_neither_contours_nor_map(draw, gather):
     assert sum("too few" in text for text in said) == 2
 
 
-def test_a_picture_is_the_same_bytes_again_and_says_what_it_shows(draw, gather, settings):
+def test_a_picture_is_the_same_bytes_again_and_says_what_it_shows(draw, gather):
     aggregates = gather(_RELU, replace(_LEAKY, outcome="stuck"))
-    assert svg(_FIGURE_4, aggregates, settings) == svg(_FIGURE_4, aggregates, settings)
+    assert svg(_FIGURE_4, aggregates) == svg(_FIGURE_4, aggregates)
     for fact in ("NerVE, Figure 4", "norm-free", "4 layers", "d = 64", "D = 256", "python-packages", "seed 0"):
         assert fact in draw(aggregates).get_suptitle()

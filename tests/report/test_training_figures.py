@@ -14,11 +14,11 @@ from nervelab.statistics.within_run import pearson
 
 
 @pytest.fixture
-def draw(gather, settings):
+def draw(gather):
     def _draw(*runs):
         aggregates = gather(*runs)
         with mpl.rc_context(STYLE):
-            return TRAINING[0].draw(aggregates, settings), aggregates.find()
+            return TRAINING[0].draw(aggregates), aggregates.find()
 
     return _draw
 
@@ -39,9 +39,9 @@ def test_lines_are_means_and_bars_standard_deviations_over_layers(draw):
         np.testing.assert_allclose(lengths, 2 * values_SL.std(axis=1))
 
 
-def test_titles_give_r_over_the_window(draw, settings):
+def test_titles_give_r_over_the_window(draw):
     canvas, run = draw(LAPTOP[0])
-    r, whole = (pearson(pairs_with_eval_loss(run, "eee_post", settings, whole=whole)) for whole in (False, True))
+    r, whole = (pearson(pairs_with_eval_loss(run, "eee_post", whole=whole)) for whole in (False, True))
     title = next(title for title in _titles(canvas) if title.startswith("Eigenvalue early enrichment"))
     assert f"= {r:+.3f}" in title.splitlines()[1]
     assert f"= {whole:+.3f}".replace("-", "−") in title.splitlines()[2]
@@ -82,13 +82,13 @@ def _colour_limits(canvas):
     return contours.get_clim()
 
 
-def test_one_colour_means_the_same_in_both_figures(gather, settings):
+def test_one_colour_means_the_same_in_both_figures(gather):
     one = gather(*LAPTOP[:2])
     is_relu = pl.col("name") == LAPTOP[1].name
     raised = one.spectra.with_columns(js=pl.when(is_relu).then(2 * pl.col("js")).otherwise("js"))
-    both = Aggregates(runs=one.runs, spectra=raised, history=one.history)
+    both = Aggregates(runs=one.runs, spectra=raised, history=one.history, settings=one.settings)
     with mpl.rc_context(STYLE):
-        first, third = (_colour_limits(figure.draw(both, settings)) for figure in TRAINING)
+        first, third = (_colour_limits(figure.draw(both)) for figure in TRAINING)
     assert first == third
     assert first[1] >= raised.filter(is_relu)["js"].max() > 1.5 * raised.filter(~is_relu)["js"].max()
 

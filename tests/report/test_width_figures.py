@@ -18,10 +18,10 @@ _NOT_RUN = "not run at this scale"
 
 
 @pytest.fixture
-def draw(settings):
+def draw():
     def _draw(figure, aggregates):
         with mpl.rc_context(STYLE):
-            canvas = figure.draw(aggregates, settings)
+            canvas = figure.draw(aggregates)
             canvas.draw_without_rendering()
             return canvas
 
@@ -53,7 +53,7 @@ def test_there_is_a_box_a_measured_width_and_a_point_a_layer(draw, gather):
 def test_a_box_of_a_failed_run_is_marked_and_an_unmeasured_one_says_so(draw, gather):
     one = gather(replace(_GELU[0], outcome="stuck"), replace(_GELU[1], outcome="diverged"), _GELU[2])
     measured = one.spectra.filter(pl.col("name") != _GELU[1].name)
-    canvas = draw(_FIGURE_6, Aggregates(runs=one.runs, spectra=measured, history=one.history))
+    canvas = draw(_FIGURE_6, Aggregates(runs=one.runs, spectra=measured, history=one.history, settings=one.settings))
     failed, finished = canvas.axes[0].patches
     assert to_rgb(failed.get_edgecolor()) == FAILED
     assert failed.get_hatch()
@@ -83,7 +83,9 @@ def test_one_scale_serves_all_widths_and_first_steps_do_not_set_it(draw, gather)
     one = gather(*_GELU)
     last = (pl.col("name") == _GELU[7].name) & (pl.col("step") == 1000)
     pr = pl.when(last).then(50.0).when(pl.col("step") == 0).then(400.0).otherwise("pr_post")
-    raised = Aggregates(runs=one.runs, spectra=one.spectra.with_columns(pr_post=pr), history=one.history)
+    raised = Aggregates(
+        runs=one.runs, spectra=one.spectra.with_columns(pr_post=pr), history=one.history, settings=one.settings
+    )
     _, ratios = _rows(draw(_FIGURE_14, raised))
     assert {axes.collections[0].get_clim() for axes in ratios} == {(0, 50)}
 
@@ -118,6 +120,6 @@ def test_without_any_run_that_is_said(draw, gather, figure):
 
 
 @pytest.mark.parametrize("figure", [_FIGURE_6, _FIGURE_14], ids=lambda figure: figure.id)
-def test_a_picture_is_the_same_bytes_again(gather, settings, figure):
+def test_a_picture_is_the_same_bytes_again(gather, figure):
     aggregates = gather(*_GELU[2:5], replace(_GELU[5], outcome="stuck"))
-    assert svg(figure, aggregates, settings) == svg(figure, aggregates, settings)
+    assert svg(figure, aggregates) == svg(figure, aggregates)

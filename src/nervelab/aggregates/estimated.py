@@ -10,7 +10,6 @@ from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import FULL, Run
 from nervelab.aggregates.window import window_start_step
 from nervelab.paper.architectures import BASELINE, PRELN_GELU
-from nervelab.study.decisions import Analysis
 
 KEPT = 0.1
 """By how much r with the eval loss may differ under an estimator that is fit to watch a training with."""
@@ -34,14 +33,14 @@ class Fidelity:
         """Whether errors mean something: estimators see the same activations, whatever the network has learned."""
         return self.full.row["outcome"] != "diverged"
 
-    def errors(self, estimator: str, metric: str, settings: Analysis) -> np.ndarray:
+    def errors(self, estimator: str, metric: str) -> np.ndarray:
         """|estimate - full| / |full| of every layer at every checkpoint of the window, shape [S, L]."""
-        return np.abs(self.signed(estimator, metric, settings))
+        return np.abs(self.signed(estimator, metric))
 
-    def signed(self, estimator: str, metric: str, settings: Analysis) -> np.ndarray:
+    def signed(self, estimator: str, metric: str) -> np.ndarray:
         """(estimate - full) / |full|, shape [S, L]: its mean is the estimator's bias."""
         full, other = self.full.grid(metric), self.estimated[estimator].grid(metric)
-        counted = full.steps_S >= window_start_step(self.full, settings)
+        counted = full.steps_S >= window_start_step(self.full)
         return (other.values_SL - full.values_SL)[counted] / np.abs(full.values_SL[counted])
 
 

@@ -14,6 +14,8 @@ from nervelab.aggregates.run import ALL, FULL, Run
 from nervelab.aggregates.verified import read_table
 from nervelab.files import canonical_json
 from nervelab.paper.architectures import BASELINE, WIDTHS, Model
+from nervelab.statistics.blocks import Draws
+from nervelab.study.decisions import Analysis
 
 LONG = "long"
 """The recipe of the core: what findings are decided by unless they say otherwise."""
@@ -26,26 +28,40 @@ SEEDS = "Of several seeds of one run the lowest-numbered is shown."
 
 @dataclass(frozen=True)
 class Aggregates:
-    """All runs of one scale; `recipe` is that of the runs over the baseline's base, unless a lookup says otherwise."""
+    """All runs of one scale, and how findings about them are decided.
+
+    `recipe` is that of the runs over the baseline's base, unless a lookup says otherwise.
+    """
 
     runs: pl.DataFrame
     spectra: pl.DataFrame
     history: pl.DataFrame
+    settings: Analysis
     recipe: str = LONG
 
     @classmethod
-    def read(cls, folder: Path) -> Aggregates:
+    def read(cls, folder: Path, settings: Analysis) -> Aggregates:
         """Read the tables that `aggregate` wrote.
 
         Raises:
             NervelabError: one of them is missing or damaged.
         """
-        return cls.of({file: read_table(folder / file) for file in _FILES})
+        return cls.of({file: read_table(folder / file) for file in _FILES}, settings)
 
     @classmethod
-    def of(cls, tables: Mapping[str, pl.DataFrame]) -> Aggregates:
+    def of(cls, tables: Mapping[str, pl.DataFrame], settings: Analysis) -> Aggregates:
         """The tables by the names of their files, as `aggregate.gather` makes them."""
-        return cls(*(tables[file] for file in _FILES))
+        return cls(*(tables[file] for file in _FILES), settings)
+
+    @property
+    def confidence(self) -> float:
+        """The level of intervals."""
+        return self.settings.confidence
+
+    @property
+    def draws(self) -> Draws:
+        """The resamples of a bootstrap."""
+        return Draws(self.settings.bootstrap, self.settings.seed)
 
     @property
     def scale(self) -> str:
@@ -118,7 +134,7 @@ class Aggregates:
         unmeasured = pl.DataFrame(schema=self.spectra.schema)
         spectra = self._spectra_by_name.get(row["name"], unmeasured)
         history = self.history.filter(pl.col("name") == row["name"])
-        return self._found.setdefault(row["name"], Run(row=row, spectra=spectra, history=history))
+        return self._found.setdefault(row["name"], Run(row, spectra, history, self.settings.window_start))
 
     @cached_property
     def _found(self) -> dict[str, Run]:

@@ -38,11 +38,13 @@ class Run:
         row: its row of runs.parquet.
         spectra: its rows of spectra.parquet, for all tokens, by one estimator: the full one, see `Aggregates.under`.
         history: its rows of history.parquet.
+        window_start: the share of its steps from which on checkpoints count.
     """
 
     row: dict[str, Any]
     spectra: pl.DataFrame
     history: pl.DataFrame
+    window_start: float
 
     @property
     def failed(self) -> bool:

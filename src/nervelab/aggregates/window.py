@@ -10,18 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from nervelab.aggregates.run import Run
-from nervelab.study.decisions import Analysis
 
 
-def window_start_step(run: Run, settings: Analysis) -> float:
+def window_start_step(run: Run) -> float:
     """The first step that belongs to the window."""
-    return settings.window_start * run.row["steps"]
+    return run.window_start * run.row["steps"]
 
 
-def window_mean(run: Run, metric: str, settings: Analysis) -> np.ndarray:
+def window_mean(run: Run, metric: str) -> np.ndarray:
     """A metric layer by layer, averaged over the window's checkpoints, shape [L]."""
     grid = run.grid(metric)
-    return grid.values_SL[grid.steps_S >= window_start_step(run, settings)].mean(axis=0)
+    return grid.values_SL[grid.steps_S >= window_start_step(run)].mean(axis=0)
 
 
 def final(run: Run, metric: str) -> np.ndarray:
@@ -29,20 +28,19 @@ def final(run: Run, metric: str) -> np.ndarray:
     return run.grid(metric).values_SL[-1]
 
 
-def pairs_with_eval_loss(run: Run, metric: str, settings: Analysis, *, whole: bool) -> np.ndarray:
+def pairs_with_eval_loss(run: Run, metric: str, *, whole: bool) -> np.ndarray:
     """The mean over layers of `metric` and the eval loss at the same step, shape [S, 2].
 
     Args:
         run: the training; of a failed one nothing is taken, its spectra are not those of a trained network.
         metric: a column of spectra.parquet.
-        settings: the window.
         whole: take every measured step instead of those from the window's start on.
     """
     if run.failed:
         return np.empty((0, 2))
     grid = run.grid(metric)
     pairs_S2 = np.column_stack([grid.values_SL.mean(axis=1), run.eval_loss_at(grid.steps_S)])
-    start = 0 if whole else window_start_step(run, settings)
+    start = 0 if whole else window_start_step(run)
     return pairs_S2[(grid.steps_S >= start) & np.isfinite(pairs_S2).all(axis=1)]
 
 

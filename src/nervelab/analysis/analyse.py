@@ -39,10 +39,10 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     Raises:
         NervelabError: an aggregate is missing or damaged, or a file cannot be written.
     """
-    aggregates = Aggregates.read(aggregates_dir)
-    verdicts = {finding: finding.decide(aggregates, settings) for finding in FINDINGS}
-    frames = {f"tables/{table.id}.csv": table.written(aggregates, settings) for table in TABLES}
-    frames["findings.csv"] = effects_of(verdicts, aggregates.scale, settings)
+    aggregates = Aggregates.read(aggregates_dir, settings)
+    verdicts = {finding: finding.decide(aggregates) for finding in FINDINGS}
+    frames = {f"tables/{table.id}.csv": table.written(aggregates) for table in TABLES}
+    frames["findings.csv"] = effects_of(verdicts, aggregates)
     for file, frame in frames.items():
         write_bytes(out_dir / file, frame.write_csv().encode())
     drop_others(out_dir / "tables", (out_dir / file for file in frames))
@@ -51,9 +51,9 @@ def analyse(aggregates_dir: Path, out_dir: Path, settings: Analysis) -> list[Pat
     return [out_dir / file for file in (*frames, "metrics.json")]
 
 
-def effects_of(verdicts: Mapping[Finding, Verdict], scale: str, settings: Analysis) -> pl.DataFrame:
+def effects_of(verdicts: Mapping[Finding, Verdict], aggregates: Aggregates) -> pl.DataFrame:
     """The rows of findings.csv of some findings: one an effect."""
-    known = {"scale": scale, "confidence": settings.confidence}
+    known = {"scale": aggregates.scale, "confidence": aggregates.confidence}
     rows = [known | row for finding, verdict in verdicts.items() for row in _rows(finding, verdict)]
     return pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
 

@@ -1,13 +1,11 @@
-"""How far two trainings that differ only in their seed lie apart: what a difference between runs is held against."""
+"""Models compared over their seeds: against how far trainings lie apart that differ in nothing but their seed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.aggregates.run import Run
@@ -15,7 +13,7 @@ from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import BASELINE
 from nervelab.statistics.estimate import Estimate
 from nervelab.statistics.exponential import exponential
-from nervelab.study.decisions import Analysis
+from nervelab.statistics.spread import Spread, pooled
 
 
 @dataclass(frozen=True)
@@ -23,95 +21,81 @@ class Noise:
     """The spread of a quantity over seeds, pooled over models that were trained on several.
 
     Attributes:
-        deviation: pooled standard deviation, of ln(quantity) if the quantity is compared by ratios.
-        freedom: its degrees of freedom, runs less models.
-        models: how many models it is pooled over.
-        runs: the names of their runs.
+        spread: of ln(quantity) if the quantity is compared by ratios; its groups are models.
+        confidence: the level of the intervals that are made of it.
+        runs: the names of the runs.
     """
 
-    deviation: float
-    freedom: int
-    models: int
+    spread: Spread
+    confidence: float
     runs: tuple[str, ...] = ()
 
+    def half_width(self, variance_share: float) -> float:
+        """Half the width of an interval of what has this share of a training's variance."""
+        return self.spread.half_width(variance_share, self.confidence)
 
-def seed_noise(
-    aggregates: Aggregates, quantity: Quantity, settings: Analysis, recipe: str | None = None
-) -> Noise | None:
+
+def seed_noise(aggregates: Aggregates, quantity: Quantity, recipe: str | None = None) -> Noise | None:
     """The spread of a quantity, pooled over the models of the baseline's base and optimiser that a recipe trains.
 
     By default the recipe is that of the aggregates. None where none of them finished on two seeds or more.
     """
     alike = aggregates.replicates(recipe or aggregates.recipe, **{key: BASELINE[key] for key in ("base", "optimiser")})
-    return _pooled(alike, quantity, settings)
+    return _noise(alike, quantity, aggregates.confidence)
 
 
-def seed_noise_everywhere(aggregates: Aggregates, quantity: Quantity, settings: Analysis) -> Noise | None:
+def seed_noise_everywhere(aggregates: Aggregates, quantity: Quantity) -> Noise | None:
     """As `seed_noise`, pooled over the models of every base and optimiser of the short recipe."""
-    return _pooled(aggregates.replicates(SHORT_RECIPE["recipe"]), quantity, settings)
+    return _noise(aggregates.replicates(SHORT_RECIPE["recipe"]), quantity, aggregates.confidence)
 
 
-def _pooled(models: Iterable[Sequence[Run]], quantity: Quantity, settings: Analysis) -> Noise | None:
-    found = [(_values(runs, quantity, settings), runs) for runs in models]
-    pooled = [(values, runs) for values, runs in found if len(values) > 1]
-    groups = [values for values, _ in pooled]
-    if not groups:
+def _noise(models: Iterable[Sequence[Run]], quantity: Quantity, confidence: float) -> Noise | None:
+    found = [(values, runs) for runs in models if len(values := _values(runs, quantity)) > 1]
+    spread = pooled([values for values, _ in found])
+    if spread is None:
         return None
-    freedom = sum(len(values) - 1 for values in groups)
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
-    names = (run.row["name"] for _, runs in pooled for run in runs if quantity.of(run, settings) is not None)
-    return Noise(math.sqrt(squares / freedom), freedom, len(groups), tuple(names))
+    names = (run.row["name"] for _, runs in found for run in runs if quantity.of(run) is not None)
+    return Noise(spread, confidence, tuple(names))
 
 
-def level(runs: Sequence[Run], quantity: Quantity, noise: Noise | None, settings: Analysis) -> Estimate:
+def level(runs: Sequence[Run], quantity: Quantity, noise: Noise | None) -> Estimate:
     """The mean of a quantity over the seeds of one model (of their logarithms if it is compared by ratios)."""
-    values = _values(runs, quantity, settings)
+    values = _values(runs, quantity)
     if not values.size:
         return Estimate()
-    return _estimate(float(values.mean()), 1 / len(values), quantity, noise, settings)
+    return _estimate(float(values.mean()), 1 / len(values), quantity, noise)
 
 
-def contrast(
-    runs: Sequence[Run], others: Sequence[Run], quantity: Quantity, noise: Noise | None, settings: Analysis
-) -> Estimate:
+def contrast(runs: Sequence[Run], others: Sequence[Run], quantity: Quantity, noise: Noise | None) -> Estimate:
     """The mean of `runs` less that of `others`, or over it if the quantity is compared by ratios."""
-    values, against = _values(runs, quantity, settings), _values(others, quantity, settings)
+    values, against = _values(runs, quantity), _values(others, quantity)
     if not values.size or not against.size:
         return Estimate()
     difference = float(values.mean() - against.mean())
-    return _estimate(difference, 1 / len(values) + 1 / len(against), quantity, noise, settings)
+    return _estimate(difference, 1 / len(values) + 1 / len(against), quantity, noise)
 
 
-def paired_contrast(
-    pairs: Iterable[tuple[Run, Run]], quantity: Quantity, noise: Noise | None, settings: Analysis
-) -> Estimate:
+def paired_contrast(pairs: Iterable[tuple[Run, Run]], quantity: Quantity, noise: Noise | None) -> Estimate:
     """The mean over pairs of runs of the first less the second (or over it); every run counts as one training."""
     differences = []
     for pair in pairs:
-        values = _values(pair, quantity, settings)
+        values = _values(pair, quantity)
         if len(values) < 2:
             return Estimate()
         differences.append(float(values[0] - values[1]))
     if not differences:
         return Estimate()
-    return _estimate(float(np.mean(differences)), 2 / len(differences), quantity, noise, settings)
+    return _estimate(float(np.mean(differences)), 2 / len(differences), quantity, noise)
 
 
-def half_width(variance_share: float, noise: Noise, settings: Analysis) -> float:
-    """Half the width of an interval: Student's t times the deviation times the root of `variance_share`."""
-    return float(t.ppf((1 + settings.confidence) / 2, noise.freedom)) * noise.deviation * math.sqrt(variance_share)
-
-
-def _estimate(
-    centre: float, variance_share: float, quantity: Quantity, noise: Noise | None, settings: Analysis
-) -> Estimate:
+def _estimate(centre: float, variance_share: float, quantity: Quantity, noise: Noise | None) -> Estimate:
     back = exponential if quantity.by_ratio else float
     if noise is None:
         return Estimate(back(centre))
-    half = half_width(variance_share, noise, settings)
+    half = noise.half_width(variance_share)
     return Estimate(back(centre), back(centre - half), back(centre + half))
 
 
-def _values(runs: Iterable[Run], quantity: Quantity, settings: Analysis) -> np.ndarray:
-    values = [value for run in runs if (value := quantity.of(run, settings)) is not None]
+def _values(runs: Iterable[Run], quantity: Quantity) -> np.ndarray:
+    values = [value for run in runs if (value := quantity.of(run)) is not None]
     return np.log(values) if quantity.by_ratio else np.array(values, dtype=float)

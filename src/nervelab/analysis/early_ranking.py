@@ -16,7 +16,6 @@ from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
 from nervelab.statistics.across_runs import spearman_of
 from nervelab.statistics.estimate import Estimate
 from nervelab.statistics.within_run import pearson
-from nervelab.study.decisions import Analysis
 
 SITES = ("pre", "post")
 SHARES = (0.05, 0.10, 0.25)
@@ -26,9 +25,9 @@ NEAREST = 0.005
 """By how much of the training a measured step may miss a share of it."""
 
 
-def pearson_over_checkpoints(run: Run, metric: str, settings: Analysis) -> float | None:
+def pearson_over_checkpoints(run: Run, metric: str) -> float | None:
     """Pearson's r of a layer-mean metric against the eval loss over the window's checkpoints."""
-    return pearson(pairs_with_eval_loss(run, metric, settings, whole=False))
+    return pearson(pairs_with_eval_loss(run, metric, whole=False))
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def configurations(aggregates: Aggregates) -> tuple[Run, ...]:
     return tuple(unique.values())
 
 
-def early_ranking(aggregates: Aggregates, share: float, predictor: str, settings: Analysis) -> EarlyRanking:
+def early_ranking(aggregates: Aggregates, share: float, predictor: str) -> EarlyRanking:
     """Spearman's r of a predictor early in training with the final eval loss, over `configurations`.
 
     The predictor is a metric (mean over layers) or `LOSS`, the eval loss at that share of the training steps.
@@ -63,7 +62,7 @@ def early_ranking(aggregates: Aggregates, share: float, predictor: str, settings
         if value is not None:
             early.append(value)
             last.append(run.row["eval_loss"])
-    return EarlyRanking(spearman_of(early, last, settings), len(early))
+    return EarlyRanking(spearman_of(early, last, aggregates.confidence), len(early))
 
 
 def _at(run: Run, share: float, predictor: str) -> float | None:

@@ -45,10 +45,9 @@ def compared(listing: dict[str, Any], runs_root: Path, settings: Analysis) -> di
     Raises:
         NervelabError: a run is missing or damaged.
     """
-    aggregates = Aggregates.of(gather(listing, runs_root))
+    aggregates = Aggregates.of(gather(listing, runs_root), settings)
     return {
-        finding.id: {name for effect in finding.effects(aggregates, settings) for name in effect.runs}
-        for finding in FINDINGS
+        finding.id: {name for effect in finding.effects(aggregates) for name in effect.runs} for finding in FINDINGS
     }
 
 

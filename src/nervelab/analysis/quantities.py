@@ -14,7 +14,6 @@ import numpy as np
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
 from nervelab.aggregates.window import final, window_mean
-from nervelab.study.decisions import Analysis
 
 SETTLED = 0.05
 """The share of its final value within which a metric counts as settled (NerVE, section 3.1, read as a number)."""
@@ -35,14 +34,14 @@ class Quantity:
     id: str
     name: str
     unit: str
-    value: Callable[[Run, Analysis], float | None]
+    value: Callable[[Run], float | None]
     by_ratio: bool = False
 
-    def of(self, run: Run, settings: Analysis) -> float | None:
+    def of(self, run: Run) -> float | None:
         """The number, or None: a failed run has none, its spectra are not those of a trained network."""
         if run.failed or run.spectra.is_empty():
             return None
-        value = self.value(run, settings)
+        value = self.value(run)
         usable = value is not None and math.isfinite(value) and (value > 0 or not self.by_ratio)
         return float(value) if usable else None
 
@@ -52,14 +51,14 @@ def third(layers: int) -> int:
     return math.ceil(layers / 3)
 
 
-def effect(run: Run, metric: str, settings: Analysis) -> np.ndarray:
+def effect(run: Run, metric: str) -> np.ndarray:
     """What the nonlinearity does to a metric layer by layer, averaged over the window's checkpoints, shape [L].
 
     post - pre for "se" and "eee"; the gain post / pre for "pr", whose size differs from model to model.
     """
     if metric == "pr":
-        return window_mean(run, "pr_gain", settings)
-    return window_mean(run, f"{metric}_post", settings) - window_mean(run, f"{metric}_pre", settings)
+        return window_mean(run, "pr_gain")
+    return window_mean(run, f"{metric}_post") - window_mean(run, f"{metric}_pre")
 
 
 def settling_step(run: Run) -> float:
@@ -75,33 +74,33 @@ def settling_step(run: Run) -> float:
     return float(grid.steps_S[away[-1] + 1 if away.size else 0])
 
 
-def _peak_over_median(run: Run, settings: Analysis) -> float:
-    js_L = window_mean(run, "js", settings)
+def _peak_over_median(run: Run) -> float:
+    js_L = window_mean(run, "js")
     return float(js_L.max() / np.median(js_L))
 
 
-def _first_two_over_rest(run: Run, settings: Analysis) -> float | None:
-    js_L = window_mean(run, "js", settings)
+def _first_two_over_rest(run: Run) -> float | None:
+    js_L = window_mean(run, "js")
     return float(js_L[:2].max() / js_L[2:].max()) if len(js_L) > 2 else None
 
 
-def _deep_over_rest(run: Run, settings: Analysis) -> float:
-    js_L = window_mean(run, "js", settings)
+def _deep_over_rest(run: Run) -> float:
+    js_L = window_mean(run, "js")
     deep = third(len(js_L))
     return float(js_L[-deep:].mean() / js_L[:-deep].mean())
 
 
-def _early(metric: str) -> Callable[[Run, Analysis], float]:
-    def value(run: Run, settings: Analysis) -> float:
-        values_L = window_mean(run, metric, settings)
+def _early(metric: str) -> Callable[[Run], float]:
+    def value(run: Run) -> float:
+        values_L = window_mean(run, metric)
         return float(values_L[: third(len(values_L))].mean())
 
     return value
 
 
-def _effect(metric: str, layer: int | None = None) -> Callable[[Run, Analysis], float | None]:
-    def value(run: Run, settings: Analysis) -> float | None:
-        effect_L = effect(run, metric, settings)
+def _effect(metric: str, layer: int | None = None) -> Callable[[Run], float | None]:
+    def value(run: Run) -> float | None:
+        effect_L = effect(run, metric)
         if layer is None:
             return float(effect_L.mean())
         return float(effect_L[layer]) if layer < len(effect_L) else None
@@ -109,28 +108,28 @@ def _effect(metric: str, layer: int | None = None) -> Callable[[Run, Analysis], 
     return value
 
 
-def _normalised(run: Run, _: Analysis) -> float:
+def _normalised(run: Run) -> float:
     return float(final(run, "pr_post").mean() / run.width)
 
 
-def _layer_spread(run: Run, _: Analysis) -> float:
+def _layer_spread(run: Run) -> float:
     values_L = final(run, "pr_post")
     return float(values_L.std() / values_L.mean())
 
 
-EVAL_LOSS = Quantity("eval_loss", "final eval loss", "nats", lambda run, _: run.row["eval_loss"])
+EVAL_LOSS = Quantity("eval_loss", "final eval loss", "nats", lambda run: run.row["eval_loss"])
 PR_POST = Quantity(
     "final_pr_post",
     "PR_post after training, mean over layers",
     "dimensions",
-    lambda run, _: float(final(run, "pr_post").mean()),
+    lambda run: float(final(run, "pr_post").mean()),
     by_ratio=True,
 )
 EEE_POST = Quantity(
     "final_eee_post",
     "EEE_post after training, mean over layers",
     "",
-    lambda run, _: float(final(run, "eee_post").mean()),
+    lambda run: float(final(run, "eee_post").mean()),
 )
 NORMALISED_PR = Quantity(
     "final_pr_post_over_width", "PR_post / D after training, mean over layers", "", _normalised, by_ratio=True
@@ -146,7 +145,7 @@ SETTLING_STEP = Quantity(
     "se_post_settling_step",
     f"step from which SE_post (mean over layers) stays within {100 * SETTLED:.0f} % of its final value",
     "steps",
-    lambda run, _: settling_step(run),
+    lambda run: settling_step(run),
 )
 JS_PEAK = Quantity(
     "js_peak_over_median", "JS of the largest layer / that of the median layer", "", _peak_over_median, by_ratio=True
@@ -182,7 +181,7 @@ FIRST_TWO_GAIN = Quantity(
     "first_two_pr_gain",
     "PR gain of layers 1 and 2",
     "",
-    lambda run, settings: float(window_mean(run, "pr_gain", settings)[:2].mean()),
+    lambda run: float(window_mean(run, "pr_gain")[:2].mean()),
     by_ratio=True,
 )
 

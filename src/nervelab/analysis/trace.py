@@ -84,7 +84,7 @@ class Source:
             NervelabError: a run is missing or damaged, or is another than the results were made of.
         """
         listing = self.listing()
-        aggregates = Aggregates.of(gather(listing, layout.RUNS))
+        aggregates = Aggregates.of(gather(listing, layout.RUNS), self.settings)
         for run in listing["runs"]:
             path = layout.run_folder(listing["scale"], run["name"]) / runfiles.RUN_JSON
             if run.get("run_json_sha256", sha256(path)) != sha256(path):
@@ -194,7 +194,7 @@ def _cell(file: Path, address: str, source: Source) -> Trace:
     table = next(table for table in TABLES if table.id == file.stem)
     _refuse_without_runs(file, place.column, table)
     aggregates = source.gathered()
-    frame = table.traced(aggregates, source.settings)
+    frame = table.traced(aggregates)
     if RUNS not in frame.columns:
         raise NervelabError(f"{file}: no run is behind it: its numbers follow from the settings and the paper alone.")
     rebuilt = _as_file(frame.drop(RUNS))
@@ -221,7 +221,7 @@ def _effect(file: Path, address: str, source: Source) -> Trace:
     if finding is None:
         raise NervelabError(f"{file}: there is no finding {place.row['id']!r}: {REMEDY}")
     aggregates = source.gathered()
-    frame = effects_of({finding: finding.decide(aggregates, source.settings)}, aggregates.scale, source.settings)
+    frame = effects_of({finding: finding.decide(aggregates)}, aggregates)
     rebuilt = _as_file(frame)
     within = sum(each["id"] == finding.id for each in rows[: place.number])
     row = rebuilt[within] if within < len(rebuilt) else None
@@ -270,7 +270,7 @@ def _metric(file: Path, address: str, source: Source) -> Trace:
         recomputed, behind = mean_loss(runs), names(runs)
     else:
         finding = next((finding for finding in FINDINGS if finding.id == name), None)
-        effect = finding.decide(aggregates, source.settings).deciding if finding else None
+        effect = finding.decide(aggregates).deciding if finding else None
         recomputed, behind = (effect.value, effect.runs) if effect else (None, ())
     if not behind:
         raise NervelabError(f"{file}: no run was looked up for {address}: nothing can be traced.")

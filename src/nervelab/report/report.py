@@ -51,7 +51,7 @@ def render(
     Raises:
         NervelabError: an input is missing or damaged, or a file cannot be written.
     """
-    aggregates = Aggregates.read(aggregates_dir)
+    aggregates = Aggregates.read(aggregates_dir, settings)
     made_by = read_json(provenance, _REMEDY) if provenance else {}
     content = context(
         results_dir=results_dir,
@@ -67,7 +67,7 @@ def render(
     write_text(results_dir / TIMINGS, seconds.write_csv())
     content["environment"] = environment(made_by)
     content["adoption"] = made_by.get("adoption")
-    content["figures"] = _figures(aggregates, settings, results_dir / "figures")
+    content["figures"] = _figures(aggregates, results_dir / "figures")
     templates = _templates()
     pages = ("index.html", "report.md")
     for name in pages:
@@ -77,10 +77,10 @@ def render(
     return [*figures, *(results_dir / name for name in (*pages, TIMINGS))]
 
 
-def _figures(aggregates: Aggregates, settings: Analysis, folder: Path) -> list[dict[str, str]]:
-    shown, known = [], facts(aggregates.runs, settings)
+def _figures(aggregates: Aggregates, folder: Path) -> list[dict[str, str]]:
+    shown, known = [], facts(aggregates.runs, aggregates.settings)
     for figure in FIGURES:
-        picture = svg(figure, aggregates, settings)
+        picture = svg(figure, aggregates)
         write_text(folder / f"{figure.id}.svg", picture)
         element = inline(picture, name=figure.id, description=figure.title)
         caption = filled(figure.caption, known)

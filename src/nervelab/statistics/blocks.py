@@ -7,19 +7,26 @@ Neighbouring checkpoints are not independent, so they are resampled in blocks th
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from arch.bootstrap import CircularBlockBootstrap
 from scipy.stats import norm, t
 
-from nervelab.study.decisions import Analysis
-
 MINIMUM = 8
 """Checkpoints below which no interval is given: fewer than two and a half blocks say nothing about their spread."""
 
 # Points of the lattice on which sums are enumerated: rounding to it moves an end by about 1e-4 of the range at most.
 _POINTS = 2**16
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many resamples are drawn, and from which seed."""
+
+    resamples: int
+    seed: int
 
 
 def block_length(checkpoints: int) -> int:
@@ -31,40 +38,40 @@ def block_length(checkpoints: int) -> int:
     return math.ceil(math.sqrt(checkpoints))
 
 
-def resample(values_SK: np.ndarray, settings: Analysis) -> np.ndarray:
-    """Circular block resamples of rows (checkpoints), shape [bootstrap, S, K], by the settings alone."""
-    return values_SK[_drawn(len(values_SK), settings)]
+def resample(values_SK: np.ndarray, draws: Draws) -> np.ndarray:
+    """Circular block resamples of rows (checkpoints), shape [B, S, K], by the draws alone."""
+    return values_SK[_drawn(len(values_SK), draws)]
 
 
 @cache
-def _drawn(checkpoints: int, settings: Analysis) -> np.ndarray:
-    """The rows of each resample, shape [bootstrap, S]; drawn once, as all series of one length share them."""
-    bootstrap = CircularBlockBootstrap(block_length(checkpoints), np.arange(checkpoints), seed=settings.seed)
-    return np.stack([positional[0] for positional, _ in bootstrap.bootstrap(settings.bootstrap)])
+def _drawn(checkpoints: int, draws: Draws) -> np.ndarray:
+    """The rows of each resample, shape [B, S]; drawn once, as all series of one length share them."""
+    bootstrap = CircularBlockBootstrap(block_length(checkpoints), np.arange(checkpoints), seed=draws.seed)
+    return np.stack([positional[0] for positional, _ in bootstrap.bootstrap(draws.resamples)])
 
 
-def interval(statistics_B: np.ndarray, settings: Analysis) -> tuple[float, float]:
+def interval(statistics_B: np.ndarray, confidence: float) -> tuple[float, float]:
     """The percentile interval of resampled statistics at the level `confidence`.
 
     Undefined ones (a correlation of a resample that is constant) are left out.
     """
-    tail = (1 - settings.confidence) / 2
+    tail = (1 - confidence) / 2
     low, high = np.nanquantile(statistics_B, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def widening(checkpoints: int, settings: Analysis) -> float:
+def widening(checkpoints: int, confidence: float) -> float:
     """By how much an interval is stretched about its estimate for resting on few blocks.
 
     sqrt(b / (b - 1)), which undoes the bias of the block variance, times Student's t with b - 1 degrees of freedom
     over the normal quantile, where b is the number of blocks that fit into the series.
     """
     blocks = checkpoints / block_length(checkpoints)
-    level = (1 + settings.confidence) / 2
+    level = (1 + confidence) / 2
     return math.sqrt(blocks / (blocks - 1)) * float(t.ppf(level, blocks - 1) / norm.ppf(level))
 
 
-def mean_interval(values_S: np.ndarray, settings: Analysis) -> tuple[float, float] | None:
+def mean_interval(values_S: np.ndarray, confidence: float) -> tuple[float, float] | None:
     """The interval of the mean over checkpoints; None below `MINIMUM` checkpoints.
 
     The percentile interval of all circular block resamples, widened about the mean (`widening`). Nothing is drawn:
@@ -74,10 +81,10 @@ def mean_interval(values_S: np.ndarray, settings: Analysis) -> tuple[float, floa
         return None
     mean = float(values_S.mean())
     means_M, shares_M = resampled_means(values_S)
-    tail = (1 - settings.confidence) / 2
+    tail = (1 - confidence) / 2
     low = means_M[np.searchsorted(np.cumsum(shares_M), tail)]
     high = means_M[::-1][np.searchsorted(np.cumsum(shares_M[::-1]), tail)]
-    stretch = widening(len(values_S), settings)
+    stretch = widening(len(values_S), confidence)
     return mean - stretch * (mean - float(low)), mean + stretch * (float(high) - mean)
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from nervelab.statistics.blocks import MINIMUM, interval, resample, widening
+from nervelab.statistics.blocks import MINIMUM, Draws, interval, resample, widening
 from nervelab.statistics.estimate import Estimate
-from nervelab.study.decisions import Analysis
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Correlation:
     spearman_interval: tuple[float, float] | None = None
 
 
-def correlate(pairs_S2: np.ndarray, settings: Analysis) -> Correlation:
+def correlate(pairs_S2: np.ndarray, confidence: float, draws: Draws) -> Correlation:
     """Both correlations of the two columns, with block-bootstrap intervals over the rows."""
     checkpoints = len(pairs_S2)
     r = pearson(pairs_S2)
@@ -36,13 +35,13 @@ def correlate(pairs_S2: np.ndarray, settings: Analysis) -> Correlation:
     rho = float(_spearman(pairs_S2))
     if checkpoints < MINIMUM:
         return Correlation(checkpoints=checkpoints, pearson=r, spearman=rho)
-    resamples_BS2 = resample(pairs_S2, settings)
+    resamples_BS2 = resample(pairs_S2, draws)
     return Correlation(
         checkpoints=checkpoints,
         pearson=r,
-        pearson_interval=_widened(r, _pearson(resamples_BS2), checkpoints, settings),
+        pearson_interval=_widened(r, _pearson(resamples_BS2), checkpoints, confidence),
         spearman=rho,
-        spearman_interval=_widened(rho, _spearman(resamples_BS2), checkpoints, settings),
+        spearman_interval=_widened(rho, _spearman(resamples_BS2), checkpoints, confidence),
     )
 
 
@@ -54,7 +53,7 @@ def pearson(pairs_S2: np.ndarray) -> float | None:
     return None if np.isnan(r) else r
 
 
-def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, settings: Analysis) -> Estimate:
+def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, confidence: float, draws: Draws) -> Estimate:
     """Pearson's r of the second columns less that of the first, over the same rows, with its block-bootstrap interval.
 
     Both are resampled together; the percentile interval is stretched for few blocks as that of a mean is.
@@ -65,20 +64,20 @@ def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, settings: Analysis) -> Es
     difference = second - first
     if len(pairs_S2) < MINIMUM:
         return Estimate(difference)
-    both_BS4 = resample(np.column_stack([pairs_S2, others_S2]), settings)
-    low, high = interval(_pearson(both_BS4[..., 2:]) - _pearson(both_BS4[..., :2]), settings)
-    stretch = widening(len(pairs_S2), settings)
+    both_BS4 = resample(np.column_stack([pairs_S2, others_S2]), draws)
+    low, high = interval(_pearson(both_BS4[..., 2:]) - _pearson(both_BS4[..., :2]), confidence)
+    stretch = widening(len(pairs_S2), confidence)
     return Estimate(difference, difference - stretch * (difference - low), difference + stretch * (high - difference))
 
 
-def _widened(r: float, resampled_B: np.ndarray, checkpoints: int, settings: Analysis) -> tuple[float, float] | None:
+def _widened(r: float, resampled_B: np.ndarray, checkpoints: int, confidence: float) -> tuple[float, float] | None:
     """The percentile interval, stretched as that of a mean is, but as Fisher's z: the ends stay within -1 and 1."""
-    low, high = interval(resampled_B, settings)
+    low, high = interval(resampled_B, confidence)
     if abs(r) == 1 or low == high:
         return None
     with np.errstate(divide="ignore"):  # an end at -1 or 1 stays there
         z, z_low, z_high = np.arctanh([r, low, high])
-    stretch = widening(checkpoints, settings)
+    stretch = widening(checkpoints, confidence)
     return float(np.tanh(z - stretch * (z - z_low))), float(np.tanh(z + stretch * (z_high - z)))
 
 

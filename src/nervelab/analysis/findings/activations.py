@@ -10,23 +10,22 @@ from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_mo
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.analysis.quantities import EVAL_LOSS, JS_DEPTH, JS_PEAK, PR_POST, SETTLING_STEP, Quantity
 from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU
-from nervelab.study.decisions import Analysis
 
 LOCALISED = 2.0
 """By how much the largest layer's JS must exceed the median layer's for "localised in depth"."""
 
 
-def _bands(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _bands(aggregates: Aggregates) -> tuple[Effect, ...]:
     return tuple(
-        of_model(aggregates, settings, model, quantity, claim, layers=lambda run, each: window_mean(run, "js", each))
+        of_model(aggregates, model, quantity, claim, layers=lambda run, each: window_mean(run, "js", each))
         for model in (PRELN_GELU, PRELN_RELU)
         for quantity, claim in ((JS_PEAK, above(LOCALISED)), (JS_DEPTH, below(1)))
     )
 
 
-def _gelu_against_relu(quantity: Quantity, claim: Claim) -> Callable[[Aggregates, Analysis], tuple[Effect, ...]]:
-    def effects(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
-        return (between_models(aggregates, settings, PRELN_GELU, PRELN_RELU, quantity, claim),)
+def _gelu_against_relu(quantity: Quantity, claim: Claim) -> Callable[[Aggregates], tuple[Effect, ...]]:
+    def effects(aggregates: Aggregates) -> tuple[Effect, ...]:
+        return (between_models(aggregates, PRELN_GELU, PRELN_RELU, quantity, claim),)
 
     return effects
 

@@ -13,11 +13,10 @@ from nervelab.analysis.compare import contrast, level, seed_noise
 from nervelab.analysis.findings.finding import Claim, Effect
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import Model
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN
 from nervelab.words.runs import named, outcome
 
-Layers = Callable[[Run, Analysis], np.ndarray]
+Layers = Callable[[Run], np.ndarray]
 
 SEED_NOISE = (
     "Intervals: the mean over the seeds of a run (of their logarithms for a ratio), give or take Student's t times the "
@@ -28,7 +27,6 @@ SEED_NOISE = (
 
 def of_model(
     aggregates: Aggregates,
-    settings: Analysis,
     model: Model,
     quantity: Quantity,
     claim: Claim | None,
@@ -40,14 +38,14 @@ def of_model(
     known = {"of": named(model), "quantity": quantity.name, "claim": claim, "unit": quantity.unit, "state": state}
     if state != "finished":
         return Effect(**known, runs=names(runs))
-    estimate = level(runs, quantity, seed_noise(aggregates, quantity, settings, model.get("recipe")), settings)
-    values = [quantity.of(run, settings) for run in runs]
-    by_layer = finite_mean([layers(run, settings) for run in runs]) if layers else ()
+    estimate = level(runs, quantity, seed_noise(aggregates, quantity, model.get("recipe")))
+    values = [quantity.of(run) for run in runs]
+    by_layer = finite_mean([layers(run) for run in runs]) if layers else ()
     return Effect(**known, **asdict(estimate), by_seed=_all(values), by_layer=by_layer, runs=names(runs))
 
 
 def between_models(
-    aggregates: Aggregates, settings: Analysis, model: Model, other: Model, quantity: Quantity, claim: Claim | None
+    aggregates: Aggregates, model: Model, other: Model, quantity: Quantity, claim: Claim | None
 ) -> Effect:
     """`model` less `other` (or over it, if the quantity is compared by ratios), averaged over their seeds.
 
@@ -69,12 +67,10 @@ def between_models(
     of_both = names((*runs, *others))
     if states:
         return Effect(**known, runs=of_both)
-    estimate = contrast(
-        runs, others, quantity, seed_noise(aggregates, quantity, settings, model.get("recipe")), settings
-    )
+    estimate = contrast(runs, others, quantity, seed_noise(aggregates, quantity, model.get("recipe")))
     by_seed = {run.row["seed"]: run for run in others}
     pairs = [(run, by_seed[run.row["seed"]]) for run in runs if run.row["seed"] in by_seed]
-    values = [_difference(run, against, quantity, settings) for run, against in pairs]
+    values = [_difference(run, against, quantity) for run, against in pairs]
     return Effect(**known, **asdict(estimate), by_seed=_all(values), runs=of_both)
 
 
@@ -84,8 +80,8 @@ def finite_mean(values_L: Sequence[np.ndarray]) -> tuple[float, ...]:
     return tuple(mean_L.tolist()) if np.isfinite(mean_L).all() else ()
 
 
-def _difference(run: Run, against: Run, quantity: Quantity, settings: Analysis) -> float | None:
-    first, second = quantity.of(run, settings), quantity.of(against, settings)
+def _difference(run: Run, against: Run, quantity: Quantity) -> float | None:
+    first, second = quantity.of(run), quantity.of(against)
     if first is None or second is None:
         return None
     return first / second if quantity.by_ratio else first - second

@@ -11,7 +11,6 @@ from nervelab.analysis.findings.finding import Effect, Finding, above, below, be
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.statistics.blocks import MINIMUM, mean_interval
 from nervelab.statistics.within_run import pearson, shift
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
 from nervelab.words.runs import named
 
@@ -22,7 +21,7 @@ LOST = 0.3
 """By how much r must differ under an estimator that does not keep it."""
 
 
-def _against_low_rank(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _against_low_rank(aggregates: Aggregates) -> tuple[Effect, ...]:
     measured = fidelity(aggregates)
     effects = []
     for sample in SAMPLES:
@@ -32,28 +31,26 @@ def _against_low_rank(aggregates: Aggregates, settings: Analysis) -> tuple[Effec
                 "quantity": "error against the full spectrum, geometric mean over metrics",
                 "claim": None if other == SQUARED else below(1),
             }
-            effects.append(_ratio(measured, sample, other, known, settings))
+            effects.append(_ratio(measured, sample, other, known, aggregates))
     return tuple(effects)
 
 
-def _ratio(measured: Fidelity | None, one: str, other: str, known: dict, settings: Analysis) -> Effect:
+def _ratio(measured: Fidelity | None, one: str, other: str, known: dict, aggregates: Aggregates) -> Effect:
     if measured is None or not {one, other} <= measured.estimated.keys():
         return Effect(**known, state=NOT_RUN)
     known |= {"state": measured.full.state, "runs": (measured.full.row["name"],)}
     if measured.full.failed:
         return Effect(**known)
-    logs = [
-        [np.log(measured.errors(name, metric, settings).mean(axis=1)) for metric in METRICS] for name in (one, other)
-    ]
+    logs = [[np.log(measured.errors(name, metric).mean(axis=1)) for metric in METRICS] for name in (one, other)]
     series_S = np.mean(np.subtract(*logs), axis=0)
     if not np.isfinite(series_S).all():
         return Effect(**known, note="an error of exactly 0, or an unmeasured cell")
-    low, high = mean_interval(series_S, settings) or (None, None)
+    low, high = mean_interval(series_S, aggregates.confidence) or (None, None)
     ends = {end: None if value is None else float(np.exp(value)) for end, value in (("low", low), ("high", high))}
     return Effect(**known, value=float(np.exp(series_S.mean())), **ends)
 
 
-def _diagnostic(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _diagnostic(aggregates: Aggregates) -> tuple[Effect, ...]:
     measured = fidelity(aggregates)
     wanted = {"pre": between(-KEPT, KEPT), "post": above(LOST)}
     effects = []
@@ -65,18 +62,18 @@ def _diagnostic(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...
                 "quantity": f"r of {SHORT[name]}_{site} less that of the full spectrum",
                 "claim": wanted[site],
             }
-            effects.append(_shift(measured, sample, metric, known, settings))
+            effects.append(_shift(measured, sample, metric, known, aggregates))
     return tuple(effects)
 
 
-def _shift(measured: Fidelity | None, sample: str, metric: str, known: dict, settings: Analysis) -> Effect:
+def _shift(measured: Fidelity | None, sample: str, metric: str, known: dict, aggregates: Aggregates) -> Effect:
     if measured is None or sample not in measured.estimated:
         return Effect(**known, state=NOT_RUN)
     known |= {"state": measured.full.state, "runs": (measured.full.row["name"],)}
     full, estimated = (
-        pairs_with_eval_loss(run, metric, settings, whole=False) for run in (measured.full, measured.estimated[sample])
+        pairs_with_eval_loss(run, metric, whole=False) for run in (measured.full, measured.estimated[sample])
     )
-    found = shift(full, estimated, settings)
+    found = shift(full, estimated, aggregates.confidence, aggregates.draws)
     note = "" if found.value is None else f"{pearson(estimated):+.3f} against {pearson(full):+.3f}"
     return Effect(**known, value=found.value, low=found.low, high=found.high, note=note)
 

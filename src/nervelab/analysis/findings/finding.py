@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN
 
 Word = Literal["supported", "contradicted", "inconclusive", "not run"]
@@ -172,13 +171,13 @@ class Finding:
     section: str
     claim: str
     rule: str
-    effects: Callable[[Aggregates, Analysis], tuple[Effect, ...]]
+    effects: Callable[[Aggregates], tuple[Effect, ...]]
     caveat: str = ""
     revisions: tuple[str, ...] = ()
 
-    def decide(self, aggregates: Aggregates, settings: Analysis) -> Verdict:
+    def decide(self, aggregates: Aggregates) -> Verdict:
         """The verdict on the runs of one scale."""
-        return verdict_of(self.effects(aggregates, settings))
+        return verdict_of(self.effects(aggregates))
 
 
 def verdict_of(effects: tuple[Effect, ...]) -> Verdict:

@@ -17,7 +17,6 @@ from nervelab.analysis.quantities import (
     JS_FIRST_TWO,
 )
 from nervelab.paper.architectures import NORMFREE_GELU, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, PRELN_RELU
-from nervelab.study.decisions import Analysis
 
 FRONT_LOADED, INERT_JS, INERT_GAIN = 0.95, 0.01, (0.9, 1.1)
 """What "EEE near 1", "JS near 0" (nats) and "PR gain near 1" are taken to mean."""
@@ -25,7 +24,7 @@ FLAT_EEE = (0.3, 0.5)
 """EEE_post of norm-free ReLU variants, as the paper's text gives it."""
 
 
-def _inertia(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _inertia(aggregates: Aggregates) -> tuple[Effect, ...]:
     wanted = (
         (EARLY_EEE_PRE, above(FRONT_LOADED), "eee_pre"),
         (EARLY_EEE_POST, above(FRONT_LOADED), "eee_post"),
@@ -35,7 +34,6 @@ def _inertia(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
     return tuple(
         of_model(
             aggregates,
-            settings,
             NORMFREE_GELU,
             quantity,
             claim,
@@ -45,20 +43,17 @@ def _inertia(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
     )
 
 
-def _compensation(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _compensation(aggregates: Aggregates) -> tuple[Effect, ...]:
     effects = []
     for model in (NORMFREE_RELU, NORMFREE_LRELU):
         for baseline in (PRELN_GELU, PRELN_RELU):
-            effects.append(between_models(aggregates, settings, model, baseline, FIRST_TWO_GAIN, above(1)))
+            effects.append(between_models(aggregates, model, baseline, FIRST_TWO_GAIN, above(1)))
         effects.append(
-            of_model(
-                aggregates, settings, model, EEE_POST, between(*FLAT_EEE), layers=lambda run, _: final(run, "eee_post")
-            )
+            of_model(aggregates, model, EEE_POST, between(*FLAT_EEE), layers=lambda run: final(run, "eee_post"))
         )
         effects.append(
             of_model(
                 aggregates,
-                settings,
                 model,
                 JS_FIRST_TWO,
                 above(1),
@@ -68,12 +63,12 @@ def _compensation(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, .
     return tuple(effects)
 
 
-def _gap(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _gap(aggregates: Aggregates) -> tuple[Effect, ...]:
     effects = []
     for model in (NORMFREE_RELU, NORMFREE_LRELU):
-        effects.append(between_models(aggregates, settings, PRELN_GELU, model, EVAL_LOSS, below(0)))
-        effects.append(between_models(aggregates, settings, model, NORMFREE_GELU, EVAL_LOSS, below(0)))
-    whole = between_models(aggregates, settings, NORMFREE_GELU, PRELN_GELU, EVAL_LOSS, above(0))
+        effects.append(between_models(aggregates, PRELN_GELU, model, EVAL_LOSS, below(0)))
+        effects.append(between_models(aggregates, model, NORMFREE_GELU, EVAL_LOSS, below(0)))
+    whole = between_models(aggregates, NORMFREE_GELU, PRELN_GELU, EVAL_LOSS, above(0))
     return (whole, *effects, *_closed(whole, effects[1::2]))
 
 

@@ -13,14 +13,13 @@ from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR,
 from nervelab.paper.architectures import BY_PLACEMENT, LONG_WIDTHS, MIXLN_GELU, POSTLN_GELU, PRELN_GELU, RELEASED_GELU
 from nervelab.statistics.across_runs import slope
 from nervelab.statistics.estimate import Estimate
-from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome_over_widths
 
 FLAT = 0.25
 """The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""
 
 
-def _return_on_width(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _return_on_width(aggregates: Aggregates) -> tuple[Effect, ...]:
     sweeps = {name: over_widths(aggregates, model) for name, model in BY_PLACEMENT.items()}
     contrasts = (
         ("PreLN", "MixLN", NORMALISED_PR),
@@ -29,17 +28,16 @@ def _return_on_width(aggregates: Aggregates, settings: Analysis) -> tuple[Effect
         ("MixLN", "PostLN", LAYER_SPREAD),
     )
     return (
-        *(_over(aggregates, settings, sweeps, *contrast) for contrast in contrasts),
-        _exponent("PreLN", sweeps["PreLN"], between(-FLAT, FLAT), settings),
-        _exponent("PostLN", sweeps["PostLN"], below(-FLAT), settings),
-        _exponent("MixLN", sweeps["MixLN"], None, settings),
-        *(_between_ends(aggregates, name, settings) for name in ("PreLN", "PostLN")),
+        *(_over(aggregates, sweeps, *contrast) for contrast in contrasts),
+        _exponent("PreLN", sweeps["PreLN"], between(-FLAT, FLAT), aggregates.confidence),
+        _exponent("PostLN", sweeps["PostLN"], below(-FLAT), aggregates.confidence),
+        _exponent("MixLN", sweeps["MixLN"], None, aggregates.confidence),
+        *(_between_ends(aggregates, name) for name in ("PreLN", "PostLN")),
     )
 
 
 def _over(
     aggregates: Aggregates,
-    settings: Analysis,
     sweeps: dict[str, tuple[Run | None, ...]],
     one: str,
     other: str,
@@ -52,40 +50,40 @@ def _over(
     if state != "finished":
         return Effect(**known)
     pairs = list(zip(sweeps[one], sweeps[other], strict=True))
-    noise = seed_noise(aggregates, quantity, settings, **SHORT_RECIPE)
-    estimate = paired_contrast(pairs, quantity, noise, settings)
-    values = [(quantity.of(run, settings), quantity.of(against, settings)) for run, against in pairs]
+    noise = seed_noise(aggregates, quantity, **SHORT_RECIPE)
+    estimate = paired_contrast(pairs, quantity, noise)
+    values = [(quantity.of(run), quantity.of(against)) for run, against in pairs]
     by_width = [f"{run / against:.2f}" for run, against in values if run is not None and against is not None]
     return _effect(known, estimate, runs, note="by width: " + ", ".join(by_width))
 
 
-def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, settings: Analysis) -> Effect:
+def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, confidence: float) -> Effect:
     """The slope of ln(PR_post / D) over ln D."""
     state = outcome_over_widths(runs)
     known = {"of": name, "quantity": "exponent of PR_post / D over D", "claim": claim, "state": state}
     if state != "finished":
         return Effect(**known)
-    values = [NORMALISED_PR.of(run, settings) for run in runs]
-    return _effect(known, slope([run.width for run in runs], values, settings), runs)
+    values = [NORMALISED_PR.of(run) for run in runs]
+    return _effect(known, slope([run.width for run in runs], values, confidence), runs)
 
 
-def _between_ends(aggregates: Aggregates, name: str, settings: Analysis) -> Effect:
+def _between_ends(aggregates: Aggregates, name: str) -> Effect:
     """The same slope by the long recipe, which trains fewer widths; nothing is claimed of it."""
     runs = tuple(aggregates.find(**BY_PLACEMENT[name], width_multiple=width) for width in LONG_WIDTHS)
-    return _exponent(f"{name}, long recipe, D = 1d, 4d and 8d", runs, None, settings)
+    return _exponent(f"{name}, long recipe, D = 1d, 4d and 8d", runs, None, aggregates.confidence)
 
 
 def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = "") -> Effect:
     return Effect(**known, **asdict(estimate), runs=names(runs), note=note)
 
 
-def _perplexity(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _perplexity(aggregates: Aggregates) -> tuple[Effect, ...]:
     claimed = ((PRELN_GELU, MIXLN_GELU), (MIXLN_GELU, POSTLN_GELU))
-    effects = [between_models(aggregates, settings, one, other, EVAL_LOSS, below(0)) for one, other in claimed]
+    effects = [between_models(aggregates, one, other, EVAL_LOSS, below(0)) for one, other in claimed]
     released = RELEASED_GELU | SHORT_RECIPE
     if aggregates.find_seeds(**released):
         others = (PRELN_GELU | SHORT_RECIPE, MIXLN_GELU | SHORT_RECIPE)
-        effects += [between_models(aggregates, settings, released, each, EVAL_LOSS, None) for each in others]
+        effects += [between_models(aggregates, released, each, EVAL_LOSS, None) for each in others]
     return tuple(effects)
 
 

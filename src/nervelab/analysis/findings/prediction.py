@@ -15,7 +15,6 @@ from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, be
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, spearman_of
 from nervelab.statistics.estimate import Estimate
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW
 from nervelab.words.runs import named, outcome_over_widths
 
@@ -40,14 +39,14 @@ def _sweep(model: Model) -> str:
     return f"{named(model)}, D = {WIDTHS[0]}d to {WIDTHS[-1]}d"
 
 
-def _over_checkpoints(aggregates: Aggregates, settings: Analysis, *, site: str) -> tuple[Effect, ...]:
+def _over_checkpoints(aggregates: Aggregates, *, site: str) -> tuple[Effect, ...]:
     runs = over_widths(aggregates, PRELN_GELU)
     effects = []
     for metric in (f"se_{site}", f"pr_{site}"):
-        rs = _correlations(runs, metric, settings)
+        rs = _correlations(runs, metric)
         known = {"of": _sweep(PRELN_GELU), "state": outcome_over_widths(runs), "runs": names(runs)}
         tracks = below(TRACKS[site])
-        mean = Estimate() if rs is None else mean_correlation(rs, settings)
+        mean = Estimate() if rs is None else mean_correlation(rs, aggregates.confidence)
         words = f"Pearson's r of {_short(metric)} over checkpoints"
         effects.append(_effect(known, f"{words}, mean over widths", tracks, mean, by_width=rs))
         weakest = Estimate() if rs is None else Estimate(max(rs), max(rs), max(rs))
@@ -55,9 +54,9 @@ def _over_checkpoints(aggregates: Aggregates, settings: Analysis, *, site: str) 
     return tuple(effects)
 
 
-def _post_over_checkpoints(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _post_over_checkpoints(aggregates: Aggregates) -> tuple[Effect, ...]:
     runs = over_widths(aggregates, PRELN_GELU)[1:]
-    pr, se = (_correlations(runs, metric, settings) for metric in ("pr_post", "se_post"))
+    pr, se = (_correlations(runs, metric) for metric in ("pr_post", "se_post"))
     known = {
         "of": f"{named(PRELN_GELU)}, D = {WIDTHS[1]}d to {WIDTHS[-1]}d",
         "state": outcome_over_widths(runs),
@@ -66,15 +65,15 @@ def _post_over_checkpoints(aggregates: Aggregates, settings: Analysis) -> tuple[
     differences = None
     if pr is not None and se is not None:
         differences = list(np.arctanh(se) - np.arctanh(pr))
-    estimate = Estimate() if differences is None else mean_of(differences, settings)
+    estimate = Estimate() if differences is None else mean_of(differences, aggregates.confidence)
     words = "r of SE_post less r of PR_post over checkpoints (Fisher's z), mean over widths"
     return (
-        *_over_checkpoints(aggregates, settings, site="post"),
+        *_over_checkpoints(aggregates, site="post"),
         _effect(known, words, above(0), estimate, by_width=differences),
     )
 
 
-def _over_configurations(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _over_configurations(aggregates: Aggregates) -> tuple[Effect, ...]:
     effects = []
     for model in ARCHITECTURES:
         runs = over_widths(aggregates, model)
@@ -84,12 +83,12 @@ def _over_configurations(aggregates: Aggregates, settings: Analysis) -> tuple[Ef
             known = {"of": _sweep(model), "state": outcome_over_widths(runs), "runs": names(runs)}
             estimate = Estimate()
             if known["state"] == "finished":
-                estimate = spearman_of(*final_pairs(runs, metric), settings)
+                estimate = spearman_of(*final_pairs(runs, metric), aggregates.confidence)
             effects.append(_effect(known, f"Spearman's r of {_short(metric)} with final eval loss", claim, estimate))
     return tuple(effects)
 
 
-def _inversion(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _inversion(aggregates: Aggregates) -> tuple[Effect, ...]:
     effects = []
     for model in (NORMFREE_RELU, NORMFREE_LRELU):
         runs = over_widths(aggregates, model)
@@ -102,18 +101,18 @@ def _inversion(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]
         ):
             estimate = Estimate()
             if known["state"] == "finished":
-                estimate = pearson_of(*final_pairs(runs, metric), settings)
+                estimate = pearson_of(*final_pairs(runs, metric), aggregates.confidence)
             effects.append(_effect(known, f"Pearson's r of {_short(metric)} with final eval loss", claim, estimate))
     return tuple(effects)
 
 
-def _early(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
+def _early(aggregates: Aggregates) -> tuple[Effect, ...]:
     runs = configurations(aggregates)
     effects = []
     for share in SHARES:
         for predictor in ("se_pre", "se_post", "pr_pre", "pr_post", LOSS):
             decisive = (predictor, share) == (PREDICTOR, DECISIVE)
-            ranking = early_ranking(aggregates, share, predictor, settings)
+            ranking = early_ranking(aggregates, share, predictor)
             estimate = ranking.correlation if ranking.configurations >= FEWEST else Estimate(ranking.correlation.value)
             name = "eval loss" if predictor == LOSS else _short(predictor)
             known = {
@@ -126,11 +125,11 @@ def _early(aggregates: Aggregates, settings: Analysis) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def _correlations(runs: tuple[Run | None, ...], metric: str, settings: Analysis) -> list[float] | None:
+def _correlations(runs: tuple[Run | None, ...], metric: str) -> list[float] | None:
     """Pearson's r of every run of a sweep; None where one of them has none."""
     if outcome_over_widths(runs) != "finished":
         return None
-    rs = [pearson_over_checkpoints(run, metric, settings) for run in runs]
+    rs = [pearson_over_checkpoints(run, metric) for run in runs]
     return None if None in rs else rs
 
 

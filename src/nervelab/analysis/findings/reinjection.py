@@ -15,23 +15,22 @@ from nervelab.analysis.findings.effects import SEED_NOISE, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.analysis.quantities import MEAN_EFFECT, effect, layer_effect
 from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU, Model
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import WINDOW
 from nervelab.words.runs import outcome
 
 
-def mean_effect(aggregates: Aggregates, model: Model, metric: str, claim: Claim, settings: Analysis) -> Effect:
+def mean_effect(aggregates: Aggregates, model: Model, metric: str, claim: Claim) -> Effect:
     """The effect averaged over layers, the window's checkpoints and seeds; in its note, that of single cells."""
     layers = partial(_by_layer, metric=metric)
-    found = of_model(aggregates, settings, model, MEAN_EFFECT[metric], claim, layers=layers)
-    return replace(found, note=_cells(aggregates.find_seeds(**model), metric, claim, settings))
+    found = of_model(aggregates, model, MEAN_EFFECT[metric], claim, layers=layers)
+    return replace(found, note=_cells(aggregates.find_seeds(**model), metric, claim))
 
 
-def _by_layer(run: Run, settings: Analysis, *, metric: str) -> np.ndarray:
-    return effect(run, metric, settings)
+def _by_layer(run: Run, *, metric: str) -> np.ndarray:
+    return effect(run, metric)
 
 
-def _cells(runs: tuple[Run, ...], metric: str, claim: Claim, settings: Analysis) -> str:
+def _cells(runs: tuple[Run, ...], metric: str, claim: Claim) -> str:
     """The share of single cells (seed, checkpoint, layer) with the claimed sign, and the mean effect at step 0."""
     if outcome(runs) != "finished":
         return ""
@@ -40,7 +39,7 @@ def _cells(runs: tuple[Run, ...], metric: str, claim: Claim, settings: Analysis)
     for run in runs:
         pre, post = (run.grid(f"{metric}_{site}") for site in ("pre", "post"))
         signs_SL = np.sign(sign * (post.values_SL - pre.values_SL))
-        counted.append(signs_SL[pre.steps_S >= window_start_step(run, settings)])
+        counted.append(signs_SL[pre.steps_S >= window_start_step(run)])
         effect_SL = post.values_SL / pre.values_SL if metric == "pr" else post.values_SL - pre.values_SL
         untrained.extend(effect_SL[pre.steps_S == 0])
     cells = np.concatenate(counted)
@@ -50,21 +49,21 @@ def _cells(runs: tuple[Run, ...], metric: str, claim: Claim, settings: Analysis)
     return share + (f"; before training {np.mean(untrained):.3g}".replace("-", "−") if untrained else "")
 
 
-def weakest_layer(aggregates: Aggregates, model: Model, metric: str, claim: Claim, settings: Analysis) -> Effect:
+def weakest_layer(aggregates: Aggregates, model: Model, metric: str, claim: Claim) -> Effect:
     """The effect in the layer that, on the mean over seeds, is the least in favour of the claim."""
     runs = aggregates.find_seeds(**model)
     layer = 0
     if outcome(runs) == "finished":
-        effect_L = np.mean([effect(run, metric, settings) for run in runs], axis=0)
+        effect_L = np.mean([effect(run, metric) for run in runs], axis=0)
         layer = int(effect_L.argmin() if math.isfinite(claim.low) else effect_L.argmax())
-    return of_model(aggregates, settings, model, layer_effect(metric, layer), claim)
+    return of_model(aggregates, model, layer_effect(metric, layer), claim)
 
 
-def _effects(aggregates: Aggregates, settings: Analysis, *, metric: str, claim: Claim) -> tuple[Effect, ...]:
+def _effects(aggregates: Aggregates, *, metric: str, claim: Claim) -> tuple[Effect, ...]:
     effects = []
     for model in (PRELN_GELU, PRELN_RELU):
-        effects.append(mean_effect(aggregates, model, metric, claim, settings))
-        effects.append(weakest_layer(aggregates, model, metric, claim, settings))
+        effects.append(mean_effect(aggregates, model, metric, claim))
+        effects.append(weakest_layer(aggregates, model, metric, claim))
     return tuple(effects)
 
 

@@ -9,7 +9,6 @@ from nervelab.aggregates.run import Run
 from nervelab.analysis.baselines import baselines
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Table
 from nervelab.paper.architectures import BASELINE
-from nervelab.study.decisions import Analysis
 
 _SCHEMA = {
     **dict.fromkeys(("base", "model"), pl.String),
@@ -19,7 +18,7 @@ _SCHEMA = {
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     curves = [_curve(name, runs[0]) for name, runs in baselines(aggregates).items()]
     return pl.concat([pl.DataFrame(schema=_SCHEMA), *curves]).fill_nan(None)
 

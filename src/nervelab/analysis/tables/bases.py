@@ -16,7 +16,6 @@ from nervelab.analysis.tables.settings import (
 )
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.study.decisions import Analysis
 from nervelab.words.numbers import thousands
 
 _ID = "bases"
@@ -24,7 +23,7 @@ _HEADINGS = {"length": "training", "optimisers": "learning rates"}
 _COLUMNS = ("model", "paper", "here", "data", "length", "optimisers", "schedule")
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for printed in paper.rows(_ID):
         runs = [run for run in aggregates.all_runs() if run.row["base"] == printed["base"]]

@@ -12,7 +12,6 @@ from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.analysis.findings.finding import Finding
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.study.decisions import Analysis
 
 _SCALE = "laptop"
 _ENDS = ("value", "low", "high")
@@ -31,8 +30,8 @@ def verdicts_before() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((files("nervelab.analysis") / "before.yaml").read_text(encoding="utf-8"))
 
 
-def _row(finding: Finding, before: dict[str, Any] | None, aggregates: Aggregates, settings: Analysis) -> dict[str, Any]:
-    now = finding.decide(aggregates, settings)
+def _row(finding: Finding, before: dict[str, Any] | None, aggregates: Aggregates) -> dict[str, Any]:
+    now = finding.decide(aggregates)
     row = {"finding": finding.id, "section": finding.section, "after": now.verdict}
     row |= {"effect": f"{now.deciding.of}: {now.deciding.quantity}", RUNS: list(now.deciding.runs)}
     row |= {end: getattr(now.deciding, end) for end in _ENDS}
@@ -42,15 +41,15 @@ def _row(finding: Finding, before: dict[str, Any] | None, aggregates: Aggregates
     row |= {f"{end}_before": before[end] for end in _ENDS}
     if now.verdict == before["verdict"]:
         return row | {"turned_by": ""}
-    as_long_as_before = finding.decide(aggregates.by(SHORT_RECIPE["recipe"]), settings)
+    as_long_as_before = finding.decide(aggregates.by(SHORT_RECIPE["recipe"]))
     return row | {"turned_by": LENGTH if as_long_as_before.verdict == before["verdict"] else START}
 
 
-def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     if aggregates.scale != _SCALE:
         return pl.DataFrame(schema=_SCHEMA)
     before = verdicts_before()
-    rows = [_row(finding, before.get(finding.id), aggregates, settings) for finding in FINDINGS]
+    rows = [_row(finding, before.get(finding.id), aggregates) for finding in FINDINGS]
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 

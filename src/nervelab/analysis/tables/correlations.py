@@ -15,7 +15,6 @@ from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.statistics.across_runs import pearson_of, spearman_of
 from nervelab.statistics.within_run import correlate
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import METRICS, SHORT, WINDOW
 from nervelab.words.runs import named, outcome, outcome_over_widths
 
@@ -40,13 +39,13 @@ _WIDTHS = {
 }
 
 
-def _over_checkpoints(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _over_checkpoints(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), METRICS, SITES):
         run = aggregates.find(**printed["settings"], **SHORT_RECIPE)
         runs = () if run is None else (run,)
         row = _keys(printed, metric, site, outcome(runs)) | {RUNS: names(runs)}
-        rows.append(row | ({} if run is None else _measured(run, f"{metric}_{site}", settings)))
+        rows.append(row | ({} if run is None else _measured(run, f"{metric}_{site}", aggregates)))
     return pl.DataFrame(rows, schema=_CHECKPOINTS)
 
 
@@ -61,11 +60,11 @@ def _keys(printed: dict[str, Any], metric: str, site: str, state: str) -> dict[s
     }
 
 
-def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
+def _measured(run: Run, metric: str, aggregates: Aggregates) -> dict[str, Any]:
     row = {}
     for suffix, whole in (("", False), ("_whole", True)):
-        pairs_S2 = pairs_with_eval_loss(run, metric, settings, whole=whole)
-        correlation = correlate(pairs_S2, settings)
+        pairs_S2 = pairs_with_eval_loss(run, metric, whole=whole)
+        correlation = correlate(pairs_S2, aggregates.confidence, aggregates.draws)
         row[f"checkpoints{suffix}"] = correlation.checkpoints
         for r in _R:
             row[f"{r}{suffix}"] = getattr(correlation, r)
@@ -74,7 +73,7 @@ def _measured(run: Run, metric: str, settings: Analysis) -> dict[str, Any]:
     return row
 
 
-def _over_widths(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _over_widths(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for printed in paper.rows(WIDTHS_ID):
         runs = over_widths(aggregates, printed["settings"])
@@ -84,7 +83,7 @@ def _over_widths(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
             if state == "finished":
                 pairs = final_pairs(runs, f"{metric}_{site}")
                 for name, correlation in (("pearson", pearson_of), ("spearman", spearman_of)):
-                    estimate = correlation(*pairs, settings)
+                    estimate = correlation(*pairs, aggregates.confidence)
                     row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
                 row["widths"] = len(runs)
             rows.append(row)

@@ -7,10 +7,9 @@ from typing import Any
 import polars as pl
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
-from nervelab.analysis.compare import Noise, half_width, seed_noise, seed_noise_everywhere
+from nervelab.analysis.compare import Noise, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.study.decisions import Analysis
 from nervelab.words.runs import run_named
 
 _IDENTITY = (
@@ -26,18 +25,18 @@ _IDENTITY = (
 )
 
 
-def _measurements(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _measurements(aggregates: Aggregates) -> pl.DataFrame:
     losses = aggregates.history.select("name", "step", "eval_loss")
     rows = aggregates.spectra.join(losses, on=["name", "step"], how="left", maintain_order="left")
     return rows.with_columns(pl.concat_list("name").alias(RUNS))
 
 
-def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _quantities(aggregates: Aggregates) -> pl.DataFrame:
     quantities = all_quantities(aggregates)
     rows = [
         {key: run.row[key] for key in _IDENTITY if key in run.row}
         | {"model": run_named(run.row)}
-        | {quantity.id: quantity.of(run, settings) for quantity in quantities}
+        | {quantity.id: quantity.of(run) for quantity in quantities}
         | {RUNS: [run.row["name"]]}
         for run in aggregates.all_runs()
     ]
@@ -45,7 +44,7 @@ def _quantities(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None)
 
 
-def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _noise(aggregates: Aggregates) -> pl.DataFrame:
     schema = {
         **dict.fromkeys(("quantity", "name", "unit", "compared_by"), pl.String),
         "deviation": pl.Float64,
@@ -54,18 +53,18 @@ def _noise(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
         RUNS: RUNS_TYPE,
     }
     quantities = all_quantities(aggregates)
-    rows = [_noise_row(each, seed_noise(aggregates, each, settings), settings) for each in quantities]
+    rows = [_noise_row(each, seed_noise(aggregates, each)) for each in quantities]
     for each in quantities:
-        row = _noise_row(each, seed_noise(aggregates, each, settings, **SHORT_RECIPE), settings)
+        row = _noise_row(each, seed_noise(aggregates, each, **SHORT_RECIPE))
         rows.append(row | {"quantity": f"{each.id}_short", "name": f"{each.name}, short recipe"})
-    everywhere = _noise_row(EVAL_LOSS, seed_noise_everywhere(aggregates, EVAL_LOSS, settings), settings)
+    everywhere = _noise_row(EVAL_LOSS, seed_noise_everywhere(aggregates, EVAL_LOSS))
     rows.append(
         everywhere | {"quantity": "eval_loss_everywhere", "name": f"{EVAL_LOSS.name}, every base and optimiser"}
     )
     return pl.DataFrame(rows, schema=schema)
 
 
-def _noise_row(quantity: Quantity, noise: Noise | None, settings: Analysis) -> dict[str, Any]:
+def _noise_row(quantity: Quantity, noise: Noise | None) -> dict[str, Any]:
     row = {
         "quantity": quantity.id,
         "name": quantity.name,
@@ -75,11 +74,11 @@ def _noise_row(quantity: Quantity, noise: Noise | None, settings: Analysis) -> d
     if noise is None:
         return row | {RUNS: []}
     return row | {
-        "deviation": noise.deviation,
-        "degrees_of_freedom": noise.freedom,
-        "models": noise.models,
-        "between_two_runs": half_width(2, noise, settings),
-        "between_two_means_of_three": half_width(2 / 3, noise, settings),
+        "deviation": noise.spread.deviation,
+        "degrees_of_freedom": noise.spread.freedom,
+        "models": noise.spread.groups,
+        "between_two_runs": noise.half_width(2),
+        "between_two_means_of_three": noise.half_width(2 / 3),
         RUNS: noise.runs,
     }
 

@@ -16,7 +16,6 @@ from nervelab.analysis.tables.ranking import COLUMNS, Difference, agreement, by_
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.statistics.exponential import perplexity
-from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
@@ -56,7 +55,7 @@ def _measured(runs: Sequence[Run], quality: str) -> dict[str, Any]:
 def _compared(
     rows: Sequence[dict[str, Any]], models: Sequence[tuple[Run, ...]], within: tuple[str, ...], difference: Difference
 ) -> dict[str, dict[str, str]]:
-    """`orders.COLUMNS` of the models of which all runs finished, within the groups that share the settings `within`."""
+    """`COLUMNS` of the models of which all runs finished, within the groups that share the settings `within`."""
     groups: dict[tuple[Any, ...], dict[str, tuple[Run, ...]]] = {}
     for row, runs in zip(rows, models, strict=True):
         if row["state"] == "finished":
@@ -88,11 +87,11 @@ def _table(
     note: str = "",
     digits: int = 2,
 ) -> Table:
-    def build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    def build(aggregates: Aggregates) -> pl.DataFrame:
         models = [aggregates.find_seeds(**SHORT_RECIPE | printed["settings"]) for printed in paper.rows(id)]
         rows = [_row(runs, printed, quality) for runs, printed in zip(models, paper.rows(id), strict=True)]
-        noise = seed_noise_everywhere(aggregates, EVAL_LOSS, settings)
-        difference = by_loss(noise, settings) if quality == "perplexity" else by_errors(settings)
+        noise = seed_noise_everywhere(aggregates, EVAL_LOSS)
+        difference = by_loss(noise) if quality == "perplexity" else by_errors(aggregates.confidence)
         order = _compared(rows, models, within, difference)
         return pl.DataFrame([row | order.get(row["model"], {}) for row in rows], schema=_SCHEMA)
 

@@ -13,7 +13,6 @@ from nervelab.aggregates.run import FULL, Run, names
 from nervelab.analysis.early_ranking import pearson_over_checkpoints
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
 from nervelab.words.numbers import as_printed
 
@@ -22,12 +21,12 @@ CORRELATIONS_ID = "table-09-estimator-correlations"
 _KEYS = dict.fromkeys(("estimator", "words", "metric", "state"), pl.String) | {RUNS: RUNS_TYPE}
 
 
-def _errors(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _errors(aggregates: Aggregates) -> pl.DataFrame:
     schema = {**_KEYS, **dict.fromkeys(("paper_percent", "percent", "worst_percent", "bias_percent"), pl.Float64)}
-    return pl.DataFrame(list(_error_rows(aggregates, settings)), schema=schema)
+    return pl.DataFrame(list(_error_rows(aggregates)), schema=schema)
 
 
-def _error_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[dict[str, Any]]:
+def _error_rows(aggregates: Aggregates) -> Iterator[dict[str, Any]]:
     measured = fidelity(aggregates)
     printed = {row["estimator"]: row["percent"] for row in paper.rows(ERRORS_ID)}
     names = list(measured.estimated) if measured else list(printed)
@@ -36,18 +35,18 @@ def _error_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[dict[str
             row = _keys(name, metric, None if measured is None else measured.full)
             row["paper_percent"] = printed.get(name, {}).get(metric)
             if measured is not None and measured.comparable:
-                errors_SL = 100 * measured.errors(name, metric, settings)
+                errors_SL = 100 * measured.errors(name, metric)
                 row |= {"percent": errors_SL.mean(), "worst_percent": errors_SL.max()}
-                row["bias_percent"] = 100 * measured.signed(name, metric, settings).mean()
+                row["bias_percent"] = 100 * measured.signed(name, metric).mean()
             yield row
 
 
-def _correlations(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _correlations(aggregates: Aggregates) -> pl.DataFrame:
     schema = {**_KEYS, **dict.fromkeys(("paper_pearson", "pearson", "full_pearson"), pl.Float64)}
-    return pl.DataFrame(list(_correlation_rows(aggregates, settings)), schema=schema)
+    return pl.DataFrame(list(_correlation_rows(aggregates)), schema=schema)
 
 
-def _correlation_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[dict[str, Any]]:
+def _correlation_rows(aggregates: Aggregates) -> Iterator[dict[str, Any]]:
     measured = fidelity(aggregates)
     printed = {row["estimator"]: row["r"] for row in paper.rows(CORRELATIONS_ID)}
     runs = {FULL: measured.full, **measured.estimated} if measured else dict.fromkeys(printed)
@@ -55,8 +54,8 @@ def _correlation_rows(aggregates: Aggregates, settings: Analysis) -> Iterator[di
         for metric in METRICS:
             row = _keys(name, metric, run) | {"paper_pearson": printed.get(name, {}).get(metric)}
             if run is not None:
-                row["pearson"] = pearson_over_checkpoints(run, metric, settings)
-                row["full_pearson"] = pearson_over_checkpoints(measured.full, metric, settings)
+                row["pearson"] = pearson_over_checkpoints(run, metric)
+                row["full_pearson"] = pearson_over_checkpoints(measured.full, metric)
             yield row
 
 

@@ -12,7 +12,6 @@ from nervelab.aggregates.window import final
 from nervelab.analysis.baselines import NAMED
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper.architectures import BASELINE, BY_PLACEMENT, LONG_WIDTHS, Model
-from nervelab.study.decisions import Analysis
 from nervelab.words.runs import named, outcome
 
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
@@ -47,7 +46,7 @@ def _rows(aggregates: Aggregates, model: Model) -> list[dict[str, Any]]:
     return rows
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     return pl.DataFrame([row for model in _models() for row in _rows(aggregates, model)], schema=_SCHEMA)
 
 

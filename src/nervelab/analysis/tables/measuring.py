@@ -8,7 +8,6 @@ from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run, names
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.files import canonical_json
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import MEASURING_MODES
 from nervelab.words.numbers import THIN, as_printed
 from nervelab.words.runs import outcome, run_named
@@ -25,7 +24,7 @@ _SCHEMA = {
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for pair in _pairs(aggregates):
         row = {"model": run_named(pair[0].row, without=("measure_mode",)), "seed": pair[0].row["seed"]}

@@ -7,7 +7,6 @@ import polars as pl
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.tables.table import Column, Table
 from nervelab.paper import printed as paper
-from nervelab.study.decisions import Analysis
 
 _ID = "table-11-memory"
 _MODEL_WIDTH, _TOKENS = 768, 128 * 512
@@ -19,7 +18,7 @@ _SCHEMA = {
 }
 
 
-def _build(_: Aggregates, __: Analysis) -> pl.DataFrame:
+def _build(_: Aggregates) -> pl.DataFrame:
     rows = []
     for printed in paper.rows(_ID):
         width = printed["width"]

@@ -14,7 +14,6 @@ from nervelab.analysis.tables.ranking import COLUMNS, agreement, by_loss, compar
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.statistics.exponential import perplexity
-from nervelab.study.decisions import Analysis
 from nervelab.words.runs import outcome
 
 _ID = "table-02-perplexity"
@@ -34,13 +33,13 @@ _SCHEMA = {
 }
 
 
-def _build(aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     runs = {printed["label"]: aggregates.find_seeds(**printed["settings"]) for printed in paper.rows(_ID)}
     rows = {printed["label"]: _row(printed, runs[printed["label"]]) for printed in paper.rows(_ID)}
     measured = {label: runs[label] for label, row in rows.items() if row["eval_loss"] is not None}
     for recipe in dict.fromkeys(row["recipe"] for row in rows.values()):
         alike = {label: each for label, each in measured.items() if rows[label]["recipe"] == recipe}
-        _rank(rows, compared(alike, by_loss(seed_noise(aggregates, EVAL_LOSS, settings, recipe), settings)))
+        _rank(rows, compared(alike, by_loss(seed_noise(aggregates, EVAL_LOSS, recipe))))
     return pl.DataFrame(list(rows.values()), schema=_SCHEMA)
 
 

@@ -7,7 +7,6 @@ import polars as pl
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import ALL, FULL
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import GROUPS
 from nervelab.words.runs import run_named
 
@@ -21,7 +20,7 @@ _SCHEMA = {
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for run in aggregates.all_runs():
         if not run.config["measure"]["by_position"]:

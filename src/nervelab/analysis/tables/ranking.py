@@ -13,7 +13,6 @@ from nervelab.aggregates.run import Run
 from nervelab.analysis.compare import Noise, contrast
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.statistics.estimate import Estimate
-from nervelab.study.decisions import Analysis
 
 COLUMNS = ("worse_than", "level_with", "better_than")
 """Of a table in which models are compared: the labels of the other models, joined by "; "."""
@@ -24,12 +23,12 @@ _CONVERSE = {"worse_than": "better_than", "level_with": "level_with", "better_th
 Difference = Callable[[Sequence[Run], Sequence[Run]], Estimate]
 
 
-def by_loss(noise: Noise | None, settings: Analysis) -> Difference:
+def by_loss(noise: Noise | None) -> Difference:
     """By mean final eval loss over seeds, with its interval by seed noise; without noise every difference counts."""
-    return lambda runs, others: contrast(runs, others, EVAL_LOSS, noise, settings)
+    return lambda runs, others: contrast(runs, others, EVAL_LOSS, noise)
 
 
-def by_errors(settings: Analysis) -> Difference:
+def by_errors(confidence: float) -> Difference:
     """By the share of images that one run of each gets wrong, with the interval of a difference of two binomials.
 
     All models see the same images, so the interval is wider than it need be; it knows nothing of seeds. Where the
@@ -43,7 +42,7 @@ def by_errors(settings: Analysis) -> Difference:
         if images is None:
             return Estimate(value, -math.inf, math.inf)
         deviation = math.sqrt(sum(share * (1 - share) for share in shares) / images)
-        half = float(norm.ppf((1 + settings.confidence) / 2)) * deviation
+        half = float(norm.ppf((1 + confidence) / 2)) * deviation
         return Estimate(value, value - half, value + half)
 
     return difference

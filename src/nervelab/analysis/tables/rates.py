@@ -9,7 +9,6 @@ import polars as pl
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import OPTIMISERS
 from nervelab.words.runs import run_named
 
@@ -43,7 +42,7 @@ def _row(run: Run) -> dict[str, Any]:
     }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     frame = pl.DataFrame([_row(run) for run in aggregates.all_runs()], schema=_SCHEMA)
     frame = frame.filter(pl.col("seed") == pl.col("seed").min().over(_GROUP))
     frame = frame.filter(pl.struct(_RATES).n_unique().over(_GROUP) > 1)

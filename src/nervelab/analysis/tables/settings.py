@@ -11,7 +11,6 @@ from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import names
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import OPTIMISERS
 from nervelab.words.numbers import THIN, thousands
 
@@ -120,7 +119,7 @@ _HERE: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     siblings = aggregates.siblings()
     runs = [(run.row, run.config) for run in siblings]
     rows = [

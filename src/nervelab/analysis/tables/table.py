@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.study.decisions import Analysis
 from nervelab.words.numbers import MISSING, number, significant, whole
 
 
@@ -76,20 +75,20 @@ class Table:
     title: str
     caption: str
     columns: tuple[Column, ...]
-    build: Callable[[Aggregates, Analysis], pl.DataFrame]
+    build: Callable[[Aggregates], pl.DataFrame]
     remark: Callable[[pl.DataFrame], str] = lambda frame: ""
     arrange: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame
     absent: str = "No run at this scale."
     across: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
 
-    def traced(self, aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    def traced(self, aggregates: Aggregates) -> pl.DataFrame:
         """Its frame behind the scale."""
-        return self.build(aggregates, settings).select(pl.lit(aggregates.scale).alias("scale"), pl.all())
+        return self.build(aggregates).select(pl.lit(aggregates.scale).alias("scale"), pl.all())
 
-    def written(self, aggregates: Aggregates, settings: Analysis) -> pl.DataFrame:
+    def written(self, aggregates: Aggregates) -> pl.DataFrame:
         """What its file holds: its frame without `RUNS`, behind the scale."""
-        return self.traced(aggregates, settings).drop(RUNS, strict=False)
+        return self.traced(aggregates).drop(RUNS, strict=False)
 
 
 def cell(row: dict[str, Any], column: Column) -> str:

@@ -12,7 +12,6 @@ from nervelab.aggregates.window import final
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN
 from nervelab.words.numbers import as_printed
 
@@ -28,7 +27,7 @@ _SCHEMA = {
 }
 
 
-def _build(aggregates: Aggregates, _: Analysis) -> pl.DataFrame:
+def _build(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
     for printed in paper.rows(_ID):
         sweep = over_widths(aggregates, BY_PLACEMENT[printed["placement"]])

@@ -12,20 +12,19 @@ from nervelab.paper.architectures import PRELN_GELU
 from nervelab.report.figures import panels, signatures
 from nervelab.report.figures.figure import Figure
 from nervelab.spectra.names import parse
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import estimator_named
 from nervelab.words.runs import named
 
 _KINDS = {19: ("sampling",), 20: ("randsvd",), 21: ("lanczos", "bkq")}
 
 
-def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
+def _draw(aggregates: Aggregates, *, number: int) -> Canvas:
     measured = fidelity(aggregates)
     if measured is None:
         return panels.bare([f"{named(PRELN_GELU)} was not measured by several estimators at this scale"])
     runs = {name: run for name, run in measured.estimated.items() if parse(name).kind in _KINDS[number]}
     columns = {"full": measured.full} | {_short(name): run for name, run in runs.items()}
-    return signatures.draw({named(PRELN_GELU): columns}, number, named(PRELN_GELU), aggregates.scale, settings)
+    return signatures.draw({named(PRELN_GELU): columns}, number, named(PRELN_GELU), aggregates.scale)
 
 
 def _short(name: str) -> str:

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.study.decisions import Analysis
 
 # Text becomes outlines of a font that matplotlib carries: the page then looks the same wherever it is read.
 # svg.hashsalt and the absent date make a second rendering byte-identical.
@@ -53,16 +52,16 @@ class Figure:
     id: str
     title: str
     caption: str
-    draw: Callable[[Aggregates, Analysis], Canvas]
+    draw: Callable[[Aggregates], Canvas]
 
 
-def svg(figure: Figure, aggregates: Aggregates, settings: Analysis) -> str:
+def svg(figure: Figure, aggregates: Aggregates) -> str:
     """The figure as SVG text."""
     content = io.StringIO()
     with mpl.rc_context():
         mpl.rcdefaults()  # a matplotlibrc of the user's has no say
         mpl.rcParams.update(STYLE | {"svg.hashsalt": figure.id})
-        figure.draw(aggregates, settings).savefig(content, format="svg", dpi=150, metadata=_NO_METADATA)
+        figure.draw(aggregates).savefig(content, format="svg", dpi=150, metadata=_NO_METADATA)
     return _IMAGE_ID.sub("", content.getvalue())
 
 

@@ -12,7 +12,6 @@ from nervelab.aggregates.find import SEEDS, Aggregates
 from nervelab.aggregates.run import Run
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure, note
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import architecture
 
 _NUMBER = 4
@@ -22,7 +21,7 @@ _MAPS = {"EEE post": (0, 0.5, 0.75, 1), "JS (nats)": None}
 _COLUMNS = ("SE, pre and post", "PR gain, post / pre", "EEE post", "JS, pre to post")
 
 
-def _draw(aggregates: Aggregates, settings: Analysis) -> Canvas:
+def _draw(aggregates: Aggregates) -> Canvas:
     runs = {architecture(row): aggregates.find(**row) for row in _ROWS}
     measured = [run for run in runs.values() if panels.missing(run) is None]
     if not measured:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nervelab.aggregates.run import Grid, Run
+from nervelab.aggregates.window import window_start_step
 from nervelab.report.figures.figure import FAILED, LOSS, POST, PRE, WIDTH, note
 from nervelab.words.labels import NOT_RUN
 
@@ -85,19 +86,20 @@ def heading(axes: Axes, text: str, *, lines_below: int = 0, failed: bool = False
     axes.annotate(text, (0, 1), xycoords=room, va="top", annotation_clip=False, **style).set_in_layout(False)
 
 
-def highest(runs: Iterable[Run | None], metric: str, *, since: float = 0) -> float:
+def highest(runs: Iterable[Run | None], metric: str, *, windowed: bool = False) -> float:
     """The largest value of a metric in any of the runs, so that one colour can mean the same in all of them.
 
     Args:
         runs: some of them may be absent or unmeasured.
         metric: a column of spectra.parquet.
-        since: the share of the training steps from which on values count.
+        windowed: whether only the window's checkpoints count.
     """
     cells = [np.empty(0)]
     for run in runs:
         if missing(run) is None:
             grid = run.grid(metric)
-            cells.append(grid.values_SL[grid.steps_S >= since * run.row["steps"]].ravel())
+            start = window_start_step(run) if windowed else 0
+            cells.append(grid.values_SL[grid.steps_S >= start].ravel())
     measured = np.concatenate(cells)
     return float(measured[np.isfinite(measured)].max(initial=0))
 

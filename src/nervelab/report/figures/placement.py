@@ -13,7 +13,6 @@ from nervelab.aggregates.run import Run
 from nervelab.paper.architectures import BY_PLACEMENT, WIDTHS
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, LOSS, WIDTH, Figure
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import NOT_RUN, architecture
 
 _NUMBER = 6
@@ -21,7 +20,7 @@ _TRAINED = {"edgecolor": LOSS, "facecolor": "0.93"}
 _NOT_TRAINED = {"edgecolor": FAILED, "facecolor": "white", "hatch": "////"}
 
 
-def _draw(aggregates: Aggregates, settings: Analysis) -> Canvas:
+def _draw(aggregates: Aggregates) -> Canvas:
     sweeps = {
         architecture(model): dict(zip(WIDTHS, over_widths(aggregates, model), strict=True))
         for model in BY_PLACEMENT.values()

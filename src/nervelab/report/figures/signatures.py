@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from nervelab.aggregates.run import Run
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, STYLE, WIDTH, note
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import SHORT, UNITS
 
 Columns = dict[str, Run | None]
@@ -27,7 +26,7 @@ SCALE = (
 """How colours are to be read, said to readers."""
 
 
-def draw(groups: dict[str, Columns], number: int, subject: str, scale: str, settings: Analysis) -> Canvas:
+def draw(groups: dict[str, Columns], number: int, subject: str, scale: str) -> Canvas:
     """Two rows of maps for each group, SE_post above PR_post, a column a run.
 
     Args:
@@ -35,7 +34,6 @@ def draw(groups: dict[str, Columns], number: int, subject: str, scale: str, sett
         number: of the paper's figure.
         subject: what the runs are, for the head of the picture.
         scale: at which they were trained.
-        settings: the window, which sets the colour scale.
     """
     measured = [run for columns in groups.values() for run in columns.values() if panels.missing(run) is None]
     if not measured:
@@ -44,7 +42,7 @@ def draw(groups: dict[str, Columns], number: int, subject: str, scale: str, sett
     canvas = Canvas(figsize=(WIDTH, 2.5 * len(groups)), layout="constrained")
     canvas.get_layout_engine().set(wspace=0, hspace=0.02, w_pad=0.03)
     rows = canvas.subplots(2 * len(groups), max(map(len, groups.values())))
-    norms = {metric: Normalize(0, _top(measured, f"{metric}_post", settings)) for metric in ("se", "pr")}
+    norms = {metric: Normalize(0, _top(measured, f"{metric}_post")) for metric in ("se", "pr")}
     for k, (name, columns) in enumerate(groups.items()):
         entropy, ratio = rows[2 * k : 2 * k + 2]
         _row(entropy, columns.values(), "se", norms["se"])
@@ -57,9 +55,9 @@ def draw(groups: dict[str, Columns], number: int, subject: str, scale: str, sett
     return canvas
 
 
-def _top(runs: Sequence[Run], metric: str, settings: Analysis) -> float:
+def _top(runs: Sequence[Run], metric: str) -> float:
     """The end of a scale: what the first steps bring, on random embeddings, is not to outshine what is learnt."""
-    return panels.highest(runs, metric, since=settings.window_start) or panels.highest(runs, metric)
+    return panels.highest(runs, metric, windowed=True) or panels.highest(runs, metric)
 
 
 def _row(row: Sequence[Axes], runs: Iterable[Run | None], metric: str, norm: Normalize) -> None:

@@ -28,7 +28,6 @@ from nervelab.report.figures.panels import (
     spread_lines,
 )
 from nervelab.statistics.within_run import pearson
-from nervelab.study.decisions import Analysis
 from nervelab.words import numbers as shown
 from nervelab.words.labels import METRICS, UNITS, WINDOW, architecture
 
@@ -47,7 +46,7 @@ def _legend() -> list[Artist]:
     ]
 
 
-def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
+def _draw(aggregates: Aggregates, *, number: int) -> Canvas:
     baseline = _BASELINES[number]
     run = aggregates.find(**baseline)
     if (why := missing(run)) is not None:
@@ -56,7 +55,7 @@ def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
     canvas.get_layout_engine().set(wspace=0.07, hspace=0.05)
     panels = canvas.subplots(2, 2)
     for axes, metric in zip(panels.flat, METRICS, strict=False):
-        _metric_panel(axes, run, metric, settings)
+        _metric_panel(axes, run, metric)
     _js_panel(panels[1, 1], run, top=highest([aggregates.find(**other) for other in _BASELINES.values()], "js"))
     canvas.legend(handles=_legend(), loc="outside lower center", ncols=len(_legend()), frameon=False)
     warning = f"This run is {run.state}: not a trained network" if run.failed else ""
@@ -64,10 +63,10 @@ def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
     return canvas
 
 
-def _metric_panel(axes: Axes, run: Run, metric: str, settings: Analysis) -> None:
+def _metric_panel(axes: Axes, run: Run, metric: str) -> None:
     spread_lines(axes, run, metric)
-    axes.axvspan(0, window_start_step(run, settings), color=_LEFT_OUT, linewidth=0, zorder=0)
-    window, whole = (_correlations(run, metric, settings, whole=whole) for whole in (False, True))
+    axes.axvspan(0, window_start_step(run), color=_LEFT_OUT, linewidth=0, zorder=0)
+    window, whole = (_correlations(run, metric, whole=whole) for whole in (False, True))
     axes.set_title(f"{METRICS[metric].capitalize()}\n{window}\nwhole run: {whole}")
     axes.set_xlabel("step")
     axes.set_ylabel(UNITS[metric])
@@ -79,8 +78,8 @@ def _metric_panel(axes: Axes, run: Run, metric: str, settings: Analysis) -> None
     loss_axes.tick_params(axis="y", colors=LOSS)
 
 
-def _correlations(run: Run, metric: str, settings: Analysis, *, whole: bool) -> str:
-    values = {site: pearson(pairs_with_eval_loss(run, f"{metric}_{site}", settings, whole=whole)) for site in SITES}
+def _correlations(run: Run, metric: str, *, whole: bool) -> str:
+    values = {site: pearson(pairs_with_eval_loss(run, f"{metric}_{site}", whole=whole)) for site in SITES}
     texts = ("none" if r is None else shown.number(r, 3, signed=True) for r in values.values())
     return ",  ".join(f"$r_\\mathrm{{{site}}}$ = {text}" for site, text in zip(values, texts, strict=True))
 

@@ -20,7 +20,6 @@ from nervelab.paper.architectures import (
 )
 from nervelab.report.figures import signatures
 from nervelab.report.figures.figure import Figure
-from nervelab.study.decisions import Analysis
 from nervelab.words.labels import PLACEMENTS, architecture
 
 _SWEEPS: dict[int, tuple[Model, ...]] = {
@@ -33,11 +32,11 @@ _SWEEPS: dict[int, tuple[Model, ...]] = {
 _COLUMNS = tuple(f"{multiple}d" for multiple in WIDTHS)
 
 
-def _draw(aggregates: Aggregates, settings: Analysis, *, number: int) -> Canvas:
+def _draw(aggregates: Aggregates, *, number: int) -> Canvas:
     models = _SWEEPS[number]
     groups = {architecture(model): dict(zip(_COLUMNS, over_widths(aggregates, model), strict=True)) for model in models}
     subject = PLACEMENTS[models[0]["placement"]] if len(models) > 1 else architecture(models[0])
-    return signatures.draw(groups, number, subject, aggregates.scale, settings)
+    return signatures.draw(groups, number, subject, aggregates.scale)
 
 
 def _figure(number: int, name: str) -> Figure:

@@ -9,6 +9,8 @@ from scipy import stats
 from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, slope, spearman_of
 from nervelab.statistics.estimate import Estimate
 
+CONFIDENCE = 0.95
+
 
 @pytest.fixture(params=[5, 8, 72])
 def pairs(request):
@@ -22,26 +24,25 @@ def ends(estimate: Estimate) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_pearsons_interval_is_scipys(pairs, settings, confidence):
-    settings = settings.model_copy(update={"confidence": confidence})
+def test_pearsons_interval_is_scipys(pairs, confidence):
     expected = stats.pearsonr(*pairs)
     interval = expected.confidence_interval(confidence)
-    assert ends(pearson_of(*pairs, settings)) == pytest.approx((expected.statistic, interval.low, interval.high))
+    assert ends(pearson_of(*pairs, confidence)) == pytest.approx((expected.statistic, interval.low, interval.high))
 
 
-def test_spearmans_interval_is_fiellers(pairs, settings):
+def test_spearmans_interval_is_fiellers(pairs):
     r = stats.spearmanr(*pairs).statistic
     error = math.sqrt(1.06 / (len(pairs[0]) - 3))
     expected = (r, math.tanh(math.atanh(r) - 1.959964 * error), math.tanh(math.atanh(r) + 1.959964 * error))
-    assert ends(spearman_of(*pairs, settings)) == pytest.approx(expected, abs=1e-7)
+    assert ends(spearman_of(*pairs, CONFIDENCE)) == pytest.approx(expected, abs=1e-7)
 
 
-def test_fiellers_interval_of_normal_pairs_holds_the_true_rank_correlation(settings):
+def test_fiellers_interval_of_normal_pairs_holds_the_true_rank_correlation():
     """The rank correlation of a bivariate normal with correlation rho is 6 / pi * asin(rho / 2)."""
     random, rho, trials = np.random.default_rng(0), 0.6, 500
     true = 6 / math.pi * math.asin(rho / 2)
     x, e = random.standard_normal((2, trials, 20))
-    estimates = [spearman_of(a, rho * a + math.sqrt(1 - rho**2) * b, settings) for a, b in zip(x, e, strict=True)]
+    estimates = [spearman_of(a, rho * a + math.sqrt(1 - rho**2) * b, CONFIDENCE) for a, b in zip(x, e, strict=True)]
     covered = np.mean([each.low <= true <= each.high for each in estimates])
     assert covered == pytest.approx(0.95, abs=3 * math.sqrt(0.95 * 0.05 / trials))
 
@@ -50,14 +51,14 @@ def test_fiellers_interval_of_normal_pairs_holds_the_true_rank_correlation(setti
 @pytest.mark.parametrize(
     ("x", "y"), [([1, 2, 3], [1, 3, 2]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [2, 2, 2, 2]), ([], [])]
 )
-def test_too_few_pairs_or_a_side_that_does_not_vary_have_no_correlation(settings, correlation, x, y):
-    assert correlation(x, y, settings) == Estimate()
+def test_too_few_pairs_or_a_side_that_does_not_vary_have_no_correlation(correlation, x, y):
+    assert correlation(x, y, CONFIDENCE) == Estimate()
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_perfect_correlation_has_an_interval_without_width(settings, sign):
+def test_a_perfect_correlation_has_an_interval_without_width(sign):
     x = np.arange(8.0)
-    assert ends(spearman_of(x, sign * x**3, settings)) == (sign, sign, sign)
+    assert ends(spearman_of(x, sign * x**3, CONFIDENCE)) == (sign, sign, sign)
 
 
 @pytest.mark.parametrize(
@@ -67,56 +68,56 @@ def test_a_perfect_correlation_has_an_interval_without_width(settings, sign):
         ([4, 7, 8, 5, 6, 3, 2, 1], -0.714, False),
     ],
 )
-def test_the_weakest_rank_correlation_of_eight_widths_that_excludes_zero(settings, order, r, excludes_zero):
-    estimate = spearman_of(range(8), order, settings)
+def test_the_weakest_rank_correlation_of_eight_widths_that_excludes_zero(order, r, excludes_zero):
+    estimate = spearman_of(range(8), order, CONFIDENCE)
     assert estimate.value == pytest.approx(r, abs=5e-4)
     assert (estimate.high < 0) is excludes_zero
 
 
-def test_the_mean_correlation_is_the_tanh_of_the_mean_z(settings):
+def test_the_mean_correlation_is_the_tanh_of_the_mean_z():
     rs = [-0.97, -0.98, -0.99, -0.9, -0.95]
     z = np.arctanh(rs)
     half = stats.t.ppf(0.975, 4) * stats.sem(z)
     expected = np.tanh([z.mean(), z.mean() - half, z.mean() + half])
-    assert ends(mean_correlation(rs, settings)) == pytest.approx(tuple(expected))
-    assert ends(mean_correlation(rs, settings))[1:] == pytest.approx(
+    assert ends(mean_correlation(rs, CONFIDENCE)) == pytest.approx(tuple(expected))
+    assert ends(mean_correlation(rs, CONFIDENCE))[1:] == pytest.approx(
         tuple(np.tanh(stats.ttest_1samp(z, 0).confidence_interval(0.95)))
     )
 
 
-def test_a_mean_over_runs_has_scipys_t_interval(settings):
+def test_a_mean_over_runs_has_scipys_t_interval():
     values = [0.1, 0.5, -0.2, 0.4]
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert ends(mean_of(values, settings)) == pytest.approx((0.2, interval.low, interval.high))
+    assert ends(mean_of(values, CONFIDENCE)) == pytest.approx((0.2, interval.low, interval.high))
 
 
 @pytest.mark.parametrize("rs", [[], [0.5], [0.5, 1.0], [0.5, math.nan]])
-def test_a_mean_needs_two_finite_numbers(settings, rs):
-    assert mean_correlation(rs, settings) == Estimate()
+def test_a_mean_needs_two_finite_numbers(rs):
+    assert mean_correlation(rs, CONFIDENCE) == Estimate()
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, math.inf], [0.5, math.nan]])
-def test_a_mean_over_runs_needs_two_finite_numbers(settings, values):
-    assert mean_of(values, settings) == Estimate()
+def test_a_mean_over_runs_needs_two_finite_numbers(values):
+    assert mean_of(values, CONFIDENCE) == Estimate()
 
 
-def test_a_slope_is_that_of_the_normal_equations_in_logarithms(settings):
+def test_a_slope_is_that_of_the_normal_equations_in_logarithms():
     x = np.array([64, 128, 192, 256, 320, 384, 448, 512])
     y = 3 * x**-0.4 * np.exp(0.05 * np.random.default_rng(0).standard_normal(8))
     design = np.column_stack([np.ones(8), np.log(x)])
     solved, residual, *_ = np.linalg.lstsq(design, np.log(y), rcond=None)
     error = math.sqrt(residual[0] / 6 * np.linalg.inv(design.T @ design)[1, 1])
     half = stats.t.ppf(0.975, 6) * error
-    assert ends(slope(x, y, settings)) == pytest.approx((solved[1], solved[1] - half, solved[1] + half))
+    assert ends(slope(x, y, CONFIDENCE)) == pytest.approx((solved[1], solved[1] - half, solved[1] + half))
     assert abs(solved[1] + 0.4) < half
 
 
-def test_the_papers_exponents_are_those_that_the_rule_names(settings):
+def test_the_papers_exponents_are_those_that_the_rule_names():
     """Table 7 between its ends: PR_post / D from 292 / 768 to 1822 / 6144 and from 95 / 768 to 71 / 6144."""
     for first, last, named in ((292, 1822, -0.12), (95, 71, -1.14)):
         assert math.log(last / 8 / first) / math.log(8) == pytest.approx(named, abs=0.005)
 
 
 @pytest.mark.parametrize(("x", "y"), [([64, 128], [1, 2]), ([64, 128, 192], [1, None, 2])])
-def test_a_slope_needs_three_widths_and_a_number_at_each(settings, x, y):
-    assert slope(x, y, settings) == Estimate()
+def test_a_slope_needs_three_widths_and_a_number_at_each(x, y):
+    assert slope(x, y, CONFIDENCE) == Estimate()

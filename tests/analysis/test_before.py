@@ -10,8 +10,8 @@ from made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_est
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.tables.before import BEFORE, LENGTH, START, verdicts_before
 from nervelab.analysis.tables.lengths import LENGTHS
+from nervelab.analysis.tables.verdicts_before_and_after import BEFORE, LENGTH, START, verdicts_before
 
 AS_GELU = behaving({("preln", "relu"): ("preln", "gelu"), ("preln", "gelu"): ("preln", "relu")})
 

@@ -20,9 +20,9 @@ from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.bases import BASES
 from nervelab.analysis.tables.experiments import EXPERIMENTS, TABLE_12, TABLE_13
-from nervelab.analysis.tables.positions import BY_POSITION
-from nervelab.analysis.tables.rates import RATES
+from nervelab.analysis.tables.learning_rates import RATES
 from nervelab.analysis.tables.registry import TABLES as TABLES_OF_THE_PAGE
+from nervelab.analysis.tables.token_positions import BY_POSITION
 from nervelab.paper import printed as paper
 from nervelab.words.labels import NOT_RUN
 from nervelab.words.runs import run_named

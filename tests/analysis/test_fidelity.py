@@ -8,8 +8,8 @@ import pytest
 from made_up_runs import ESTIMATORS, MadeUp, gathered, paper_estimate
 
 from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
-from nervelab.analysis.tables.fidelity import TABLE_8, TABLE_9
-from nervelab.analysis.tables.memory import TABLE_11
+from nervelab.analysis.tables.table_08_09 import TABLE_8, TABLE_9
+from nervelab.analysis.tables.table_11 import TABLE_11
 from nervelab.words.labels import NOT_RUN, estimator_named
 
 # As printed in the paper's Tables 8 and 9, in the order of METRICS without JS for the latter.

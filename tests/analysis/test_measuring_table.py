@@ -10,7 +10,7 @@ import pytest
 from made_up_runs import MadeUp, gathered
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.analysis.tables.measuring import MEASURING_MODE
+from nervelab.analysis.tables.measuring_mode import MEASURING_MODE
 from nervelab.words.numbers import THIN
 
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js")

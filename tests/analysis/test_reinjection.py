@@ -11,7 +11,7 @@ from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.compare import level, seed_noise
 from nervelab.analysis.findings.finding import above, below
 from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.analysis.findings.reinjection import mean_effect, weakest_layer
+from nervelab.analysis.findings.section_3_1 import mean_effect, weakest_layer
 from nervelab.analysis.quantities import MEAN_EFFECT, layer_effect
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.statistics.blocks import mean_interval

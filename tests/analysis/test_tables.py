@@ -12,10 +12,10 @@ from synthetic_runs import LAPTOP, over_seeds
 
 from nervelab.analysis.compare import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
-from nervelab.analysis.tables.correlations import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
-from nervelab.analysis.tables.perplexity import PERPLEXITY
 from nervelab.analysis.tables.registry import TABLES
-from nervelab.analysis.tables.width import TABLE_7
+from nervelab.analysis.tables.table_02 import PERPLEXITY
+from nervelab.analysis.tables.table_03 import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
+from nervelab.analysis.tables.table_07 import TABLE_7
 from nervelab.words.labels import METRICS
 from nervelab.words.numbers import as_printed as printed_number
 

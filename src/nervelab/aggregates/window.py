@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nervelab.aggregates.run import Run
+from nervelab.statistics.within_run import pearson
 
 
 def window_start_step(run: Run) -> float:
@@ -47,3 +48,8 @@ def pairs_with_eval_loss(run: Run, metric: str, *, whole: bool) -> np.ndarray:
 def final_pairs(runs: tuple[Run, ...], metric: str) -> tuple[list[float], list[float]]:
     """The layer-mean of a metric after training, and the final eval loss, run by run."""
     return [float(final(run, metric).mean()) for run in runs], [run.row["eval_loss"] for run in runs]
+
+
+def pearson_over_checkpoints(run: Run, metric: str) -> float | None:
+    """Pearson's r of a layer-mean metric against the eval loss over the window's checkpoints."""
+    return pearson(pairs_with_eval_loss(run, metric, whole=False))

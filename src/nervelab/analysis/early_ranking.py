@@ -11,11 +11,9 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates, over_widths
 from nervelab.aggregates.run import Run
-from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
 from nervelab.statistics.across_runs import spearman_of
 from nervelab.statistics.estimate import Estimate
-from nervelab.statistics.within_run import pearson
 
 SITES = ("pre", "post")
 SHARES = (0.05, 0.10, 0.25)
@@ -23,11 +21,6 @@ SHARES = (0.05, 0.10, 0.25)
 LOSS = "eval_loss"
 NEAREST = 0.005
 """By how much of the training a measured step may miss a share of it."""
-
-
-def pearson_over_checkpoints(run: Run, metric: str) -> float | None:
-    """Pearson's r of a layer-mean metric against the eval loss over the window's checkpoints."""
-    return pearson(pairs_with_eval_loss(run, metric, whole=False))
 
 
 @dataclass(frozen=True)

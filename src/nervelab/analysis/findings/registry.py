@@ -1,11 +1,10 @@
 """Every finding, in its order on the page. A new finding is an entry of a module beside this one, listed here."""
 
-from nervelab.analysis.findings.activations import ACTIVATIONS
-from nervelab.analysis.findings.fidelity import FIDELITY
+from nervelab.analysis.findings.appendix_g import FIDELITY
 from nervelab.analysis.findings.finding import Finding
-from nervelab.analysis.findings.normfree import NORMFREE
-from nervelab.analysis.findings.placement import PLACEMENT
-from nervelab.analysis.findings.prediction import PREDICTION
-from nervelab.analysis.findings.reinjection import REINJECTION
+from nervelab.analysis.findings.section_3_1 import ACTIVATIONS, REINJECTION
+from nervelab.analysis.findings.section_3_2 import NORMFREE
+from nervelab.analysis.findings.section_3_4 import PLACEMENT
+from nervelab.analysis.findings.section_3_5 import PREDICTION
 
 FINDINGS: tuple[Finding, ...] = (*REINJECTION, *ACTIVATIONS, *NORMFREE, *PLACEMENT, *PREDICTION, *FIDELITY)

@@ -10,7 +10,7 @@ import polars as pl
 from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import FULL, Run, names
-from nervelab.analysis.early_ranking import pearson_over_checkpoints
+from nervelab.aggregates.window import pearson_over_checkpoints
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named

@@ -37,7 +37,7 @@ def _inertia(aggregates: Aggregates) -> tuple[Effect, ...]:
             NORMFREE_GELU,
             quantity,
             claim,
-            layers=lambda run, each, metric=metric: window_mean(run, metric, each),
+            layers=lambda run, metric=metric: window_mean(run, metric),
         )
         for quantity, claim, metric in wanted
     )
@@ -57,7 +57,7 @@ def _compensation(aggregates: Aggregates) -> tuple[Effect, ...]:
                 model,
                 JS_FIRST_TWO,
                 above(1),
-                layers=lambda run, each: window_mean(run, "js", each),
+                layers=lambda run: window_mean(run, "js"),
             )
         )
     return tuple(effects)

@@ -9,8 +9,8 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
-from nervelab.aggregates.window import final_pairs
-from nervelab.analysis.early_ranking import LOSS, SHARES, configurations, early_ranking, pearson_over_checkpoints
+from nervelab.aggregates.window import final_pairs, pearson_over_checkpoints
+from nervelab.analysis.early_ranking import LOSS, SHARES, configurations, early_ranking
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, spearman_of

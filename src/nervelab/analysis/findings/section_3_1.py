@@ -1,8 +1,9 @@
-"""NerVE, section 3.1: the nonlinearity reinjects variance (SE, PR up) and flattens spectra (EEE down)."""
+"""What the nonlinearity does to the spectrum, and how activations differ (NerVE, section 3.1)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,10 +11,20 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.aggregates.window import window_start_step
-from nervelab.analysis.findings.effects import SEED_NOISE, of_model
+from nervelab.aggregates.window import window_mean, window_start_step
+from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below
-from nervelab.analysis.quantities import MEAN_EFFECT, effect, layer_effect
+from nervelab.analysis.quantities import (
+    EVAL_LOSS,
+    JS_DEPTH,
+    JS_PEAK,
+    MEAN_EFFECT,
+    PR_POST,
+    SETTLING_STEP,
+    Quantity,
+    effect,
+    layer_effect,
+)
 from nervelab.paper.architectures import PRELN_GELU, PRELN_RELU, Model
 from nervelab.words.labels import WINDOW
 from nervelab.words.runs import outcome
@@ -74,11 +85,15 @@ RULE = (
     "of single cells (seed, layer, checkpoint) with the claimed sign, and the mean effect before training; they "
     "decide nothing."
 )
+
+
 CAVEAT = (
     "The pre-activation is a linear map of d inputs into D dimensions, so its rank is at most d: part of the "
     "difference may follow from that bound alone, before anything is learned, and the effect before training (step 0) "
     "says how much there is by then."
 )
+
+
 REVISIONS = (
     "this rule replaced, after a first full run at laptop scale was seen, one that pooled all measured steps and did "
     "not look at single layers, because its verdict on the participation ratio depended on the bootstrap seed.",
@@ -88,6 +103,7 @@ REVISIONS = (
     "its size; a single layer counts with its interval in place of its bare sign; and one contrary effect "
     "contradicts where before all had to be contrary.",
 )
+
 
 REINJECTION = tuple(
     Finding(
@@ -104,4 +120,65 @@ REINJECTION = tuple(
         ("reinjection-pr", "pr", above(1), "GELU and ReLU raise the participation ratio: post above pre."),
         ("flattening-eee", "eee", below(0), "GELU and ReLU make spectra less top-heavy: EEE post below pre."),
     )
+)
+
+
+LOCALISED = 2.0
+"""By how much the largest layer's JS must exceed the median layer's for "localised in depth"."""
+
+
+def _bands(aggregates: Aggregates) -> tuple[Effect, ...]:
+    return tuple(
+        of_model(aggregates, model, quantity, claim, layers=lambda run: window_mean(run, "js"))
+        for model in (PRELN_GELU, PRELN_RELU)
+        for quantity, claim in ((JS_PEAK, above(LOCALISED)), (JS_DEPTH, below(1)))
+    )
+
+
+def _gelu_against_relu(quantity: Quantity, claim: Claim) -> Callable[[Aggregates], tuple[Effect, ...]]:
+    def effects(aggregates: Aggregates) -> tuple[Effect, ...]:
+        return (between_models(aggregates, PRELN_GELU, PRELN_RELU, quantity, claim),)
+
+    return effects
+
+
+ACTIVATIONS = (
+    Finding(
+        id="js-bands",
+        section="3.1, B.2",
+        claim="The redistribution is localised in depth and fades in deep layers.",
+        rule=(
+            "JS between the pre- and post-activation spectra, averaged over the window's checkpoints, in the PreLN "
+            f"GELU and ReLU models: the largest layer's over the median layer's (localised: above {LOCALISED:g}), "
+            "and the mean of the deepest third of layers (rounded up) over that of the others (fading: below 1). "
+            f"{SEED_NOISE}"
+        ),
+        effects=_bands,
+        caveat="Of four layers a median is coarse, and a third rounded up is half. By layer: the JS itself, in nats.",
+    ),
+    Finding(
+        id="gelu-broader",
+        section="3.1",
+        claim="GELU ends with a higher PR_post than ReLU.",
+        rule=f"PR_post after training, mean over layers: PreLN GELU over PreLN ReLU. {SEED_NOISE}",
+        effects=_gelu_against_relu(PR_POST, above(1)),
+    ),
+    Finding(
+        id="relu-earlier",
+        section="3.1",
+        claim="ReLU settles earlier than GELU.",
+        rule=(
+            "The first measured step from which on SE_post, averaged over layers, stays within 5 % of its value after "
+            f"training: PreLN GELU's less PreLN ReLU's. {SEED_NOISE}"
+        ),
+        effects=_gelu_against_relu(SETTLING_STEP, above(0)),
+        caveat="Steps between two measurements are not resolved.",
+    ),
+    Finding(
+        id="gelu-better",
+        section="3.1",
+        claim="GELU has the lower perplexity.",
+        rule=f"Final eval loss: PreLN GELU's less PreLN ReLU's. {SEED_NOISE}",
+        effects=_gelu_against_relu(EVAL_LOSS, below(0)),
+    ),
 )

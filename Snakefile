@@ -16,10 +16,11 @@ try:
     from nervelab.build.asked import asked
     from nervelab.build.engine import one_sentence, refuse_other_versions, settle
     from nervelab.build.environment import take_on
+    from nervelab.stages.chain import RENDERINGS
+    from nervelab.stages.jobs import Jobs
+    from nervelab.stages.targets import Targets
     from nervelab.study.execution import read_execution
-    from nervelab.study.jobs import Jobs
     from nervelab.study.options import read_options
-    from nervelab.study.targets import Targets
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: the Python of this Snakemake lacks {error.name}: run make, or .venv/bin/snakemake."
@@ -49,8 +50,7 @@ localrules:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/analysis.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/rendering.smk"
 
 
 rule all:

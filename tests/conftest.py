@@ -12,7 +12,7 @@ import pytest
 
 from nervelab.study.config import RunConfig
 from nervelab.study.runs import load_project
-from small_model import varied
+from tests.support.configs import varied
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 
 from nervelab.study.expand import expand
 from nervelab.study.params import read_params
-from study.project_files import PARAMS, copied
+from tests.support.project_files import PARAMS, copied
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +14,12 @@ import typer
 from nervelab import layout
 from nervelab.build.environment import environment, restart_if_needed, take_on
 from nervelab.build.locks import hold_job
-from nervelab.data.folders import verify
-from nervelab.datafiles import CORPUS_FILES, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import machine_fault
-from nervelab.runfiles import RUN_FILES
-from nervelab.study.stamps import write_stamp
-from nervelab.study.targets import Targets
+from nervelab.stages.chain import CORPUS, FOLDERS, RENDERINGS, TOKENS, TRAIN
+from nervelab.stages.stage import Folders, Rendering
+from nervelab.stages.stamps import write_stamp
+from nervelab.stages.targets import Targets
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ScaleOption = Annotated[str | None, typer.Option(help="smoke, laptop or paper; by default the scale of params.yaml.")]
@@ -52,7 +51,7 @@ def corpus(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     hold_job(f"corpus-{id}", layout.CORPORA / id)
     from nervelab.study.runs import load_project
 
-    if _already_there(layout.CORPORA / id, CORPUS_FILES, verify):
+    if _already_there(CORPUS, layout.CORPORA / id):
         return
     project = load_project(scale=scale, only=only)
     if id not in project.corpora:
@@ -72,7 +71,7 @@ def tokens(id: str, scale: ScaleOption = None, only: OnlyOption = None) -> None:
     from nervelab.data.tokens import build_tokens
     from nervelab.study.runs import load_project
 
-    if _already_there(layout.TOKENS / id, TOKENS_FILES, verify):
+    if _already_there(TOKENS, layout.TOKENS / id):
         return
     project = load_project(scale=scale, only=only)
     if id not in project.tokens:
@@ -111,13 +110,12 @@ def train(
 
     Of several, each has its log, logs/SCALE/RUN.log, where SCALE is the last part of --runs.
     """
-    from nervelab.aggregates.verified import verify_run
     from nervelab.build.deadline import deadline
     from nervelab.build.devices import lease_devices
     from nervelab.build.trainer import trainer
 
     end = deadline(minutes, time.time())
-    waiting = [path for path in paths if not _already_there(runs / path.stem, RUN_FILES, verify_run)]
+    waiting = [path for path in paths if not _already_there(TRAIN, runs / path.stem)]
     if not waiting:
         return
     options = {
@@ -135,61 +133,17 @@ def train(
     os.execve(sys.executable, command, environment(code) | leased)
 
 
-@app.command()
-def index(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
-    """Write results/runs.json."""
-    from nervelab.study.index import write_index
+def _rendering(stage: Rendering) -> Callable[..., None]:
+    def verb(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
+        targets = _targets_for(stamp, stage.name, scale, only)
+        made = stage.make(targets)
+        write_stamp(stamp, read=made.read, written=made.written, made_of=targets.stages[stage.name].made_of)
 
-    targets = _targets_for(stamp, "index", scale, only)
-    runs_json = targets.results / "runs.json"
-    write_index(targets.project, runs_json)
-    write_stamp(stamp, read=targets.run_jsons, written=[runs_json], made_of=targets.stages["index"].made_of)
+    return verb
 
 
-@app.command()
-def aggregate(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
-    """Gather the rows of all runs."""
-    from nervelab.aggregates.collect import aggregate as gather
-
-    targets = _targets_for(stamp, "aggregate", scale, only)
-    runs_json = targets.results / "runs.json"
-    written = gather(runs_json, layout.RUNS, targets.aggregates)
-    # Timings are gathered too, but nothing is stale because a run took longer.
-    write_stamp(stamp, read=targets.run_jsons, written=written, made_of=targets.stages["aggregate"].made_of)
-
-
-@app.command()
-def analyse(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
-    """Write the tables and decide the findings."""
-    from nervelab.analysis.analyse import analyse as decide
-
-    targets = _targets_for(stamp, "analyse", scale, only)
-    gathered = sorted(targets.aggregates.glob("*.parquet"))
-    written = decide(targets.aggregates, targets.results, targets.project.params.analysis)
-    write_stamp(stamp, read=gathered, written=written, made_of=targets.stages["analyse"].made_of)
-
-
-@app.command()
-def report(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
-    """Draw the figures and render the page."""
-    from nervelab.report.provenance import write_provenance
-    from nervelab.report.report import render
-
-    targets = _targets_for(stamp, "report", scale, only)
-    results = targets.results
-    read = [*sorted(targets.aggregates.glob("*.parquet")), *sorted((results / "tables").glob("*.csv"))]
-    provenance = results / "provenance.json"
-    folders = {run.name: run.folder for run in targets.project.runs}
-    write_provenance(provenance, params=layout.PARAMS, folders=folders)
-    written = render(
-        results_dir=results,
-        aggregates_dir=targets.aggregates,
-        runs_json=results / "runs.json",
-        settings=targets.project.params.analysis,
-        provenance=provenance,
-    )
-    read += [results / "runs.json", results / "findings.csv"]
-    write_stamp(stamp, read=read, written=[*written, provenance], made_of=targets.stages["report"].made_of)
+for _stage in RENDERINGS:
+    app.command(_stage.name, help=_stage.says)(_rendering(_stage))
 
 
 @app.command()
@@ -200,23 +154,18 @@ def check(
 ) -> None:
     """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
     from nervelab.adoption.evidence import verify as verify_adoption
-    from nervelab.aggregates.verified import verify_run
     from nervelab.report.provenance import mixed_findings
 
-    stages = ("data", "tokens", "trained")
+    stages = [each.target for each in FOLDERS]
     if stage not in stages:
         raise NervelabError(f"there is no stage {stage!r} to check: use one of {', '.join(stages)}.")
     project = Targets.of(scale, only).project
-    wanted = (
-        [(verify, layout.CORPORA / id) for id in project.corpora],
-        [(verify, layout.TOKENS / id) for id in project.tokens],
-        [(verify_run, run.folder) for run in project.runs],
-    )
-    checks = [each for part in wanted[: stages.index(stage) + 1] for each in part]
+    wanted = FOLDERS[: stages.index(stage) + 1]
+    checks = [(each.verify, folder) for each in wanted for folder in each.wanted(project)]
     for verify_folder, folder in checks:
         verify_folder(folder)
         verify_adoption(folder)
-    if stage == "trained":
+    if TRAIN in wanted:
         for finding, mixture in mixed_findings(project).items():
             sys.stderr.write(f"warning: the finding {finding} compares runs that were trained differently: {mixture}\n")
     sys.stdout.write(f"{len(checks)} folders are whole\n")
@@ -326,7 +275,7 @@ def repro(context: typer.Context) -> None:
 def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False) -> None:
     """List, or remove, the runs, plans and data that no scale of params.yaml asks for."""
     from nervelab.build.locks import sole_build
-    from nervelab.study.prune import remove, size, unwanted
+    from nervelab.stages.prune import remove, size, unwanted
 
     with sole_build(lambda said: sys.stderr.write(f"{said}\n")):
         paths = unwanted()
@@ -344,15 +293,15 @@ def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, o
         raise NervelabError(f"{listed} could not be removed: mend that, then run `nervelab prune --yes` again.")
 
 
-def _already_there(folder: Path, files: Iterable[str], verify: Callable[[Path], object]) -> bool:
-    """Whether all `files` are there and whole, said in one line: then a job that was forced makes nothing again.
+def _already_there(stage: Folders, folder: Path) -> bool:
+    """Whether all of a folder is there and whole, said in one line: then a job that was forced makes nothing again.
 
     Raises:
-        NervelabError: all are there and one is damaged; nothing was touched.
+        NervelabError: all is there and a file is damaged; nothing was touched.
     """
-    if not all((folder / file).exists() for file in files):
+    if not stage.is_there(folder):
         return False
-    verify(folder)
+    stage.verify(folder)
     sys.stderr.write(f"{folder} is there and whole, and is not made again: delete it to have it made anew\n")
     return True
 
@@ -364,11 +313,7 @@ def _targets_for(stamp: Path, stage: str, scale: str | None, only: str | None) -
     """
     targets = Targets.of(scale, only)
     hold_job("results", targets.aggregates, targets.results)
-    wanted = targets.stages[stage]
-    if (stamp.parent, stamp.name.rpartition(".")[0].rpartition(".")[0]) != (
-        wanted.folder,
-        f"{stage}-{wanted.key}",
-    ):
+    if not targets.stages[stage].names(stamp):
         raise NervelabError(f"params.yaml or the code was edited after {stamp} was asked for: start the build again.")
     return targets
 

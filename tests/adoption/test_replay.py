@@ -25,9 +25,9 @@ from nervelab.training import images, loop
 from nervelab.training.__main__ import train
 from nervelab.training.execution import Execution
 from nervelab.training.preemption import StopRequest
-from small_images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
-from small_model import varied, write_plan
-from small_tokens import write_tokens
+from tests.support.configs import varied, write_plan
+from tests.support.images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
+from tests.support.tokens import write_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 BITWISE = "bitwise"

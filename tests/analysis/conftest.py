@@ -1,10 +1,10 @@
 import pytest
-from made_up_runs import SETTINGS, gathered, saved, with_estimators
-from synthetic_runs import LAPTOP, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
+from tests.support.made_up_runs import SETTINGS, gathered, saved, with_estimators
+from tests.support.synthetic_runs import LAPTOP, write_study
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from made_up_runs import (
+
+from tests.support.made_up_runs import (
     COMPENSATING,
     LAYERS,
     Estimate,

@@ -3,11 +3,11 @@ import math
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, config, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, write_json
+from tests.support.synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, config, write_study
 
 
 def test_a_row_for_each_run_in_the_order_listed(gather):

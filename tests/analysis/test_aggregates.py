@@ -1,9 +1,9 @@
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, STEPS, Planted
 
 from nervelab.aggregates.find import Aggregates
+from tests.support.synthetic_runs import LAPTOP, LAYERS, STEPS, Planted
 
 
 def test_the_baseline_is_found_without_naming_it(gather):

@@ -1,10 +1,10 @@
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, SEEDED
 
 from nervelab.analysis.analyse import FINDINGS_SCHEMA, analyse
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.registry import TABLES
+from tests.support.synthetic_runs import LAPTOP, LAYERS, SEEDED
 
 
 @pytest.fixture

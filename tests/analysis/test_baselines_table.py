@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from synthetic_runs import LAPTOP, STEPS, Planted
 
 from nervelab.analysis.tables.baselines import BASELINES
+from tests.support.synthetic_runs import LAPTOP, STEPS, Planted
 
 ROOT = Path(__file__).resolve().parents[2]
 

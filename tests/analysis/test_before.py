@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_estimators
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.lengths import LENGTHS
 from nervelab.analysis.tables.verdicts_before_and_after import BEFORE, LENGTH, START, verdicts_before
+from tests.support.made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_estimators
 
 AS_GELU = behaving({("preln", "relu"): ("preln", "gelu"), ("preln", "gelu"): ("preln", "relu")})
 

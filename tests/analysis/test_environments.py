@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_runs import LAPTOP, over_seeds, write_study
 
 from nervelab.analysis.environments import compared, mixture, mixtures
 from nervelab.files import read_json
 from nervelab.study.decisions import Analysis
+from tests.support.synthetic_runs import LAPTOP, over_seeds, write_study
 
 CPU = {"torch": "2.9.0", "cuda": None, "device": "AMD EPYC 7B13"}
 H100 = {"torch": "2.9.0+cu128", "cuda": "12.8", "device": "NVIDIA H100 80GB HBM3"}

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from made_up_runs import ESTIMATORS, MadeUp, gathered, saved, whole_study, with_estimators
 from scipy import stats
 
 from nervelab.analysis.analyse import analyse
 from nervelab.analysis.quantities import QUANTITIES, all_quantities
 from nervelab.analysis.tables.evidence import MEASUREMENTS, NOISE, QUANTITIES_BY_RUN
 from nervelab.study.decisions import Analysis
+from tests.support.made_up_runs import ESTIMATORS, MadeUp, gathered, saved, whole_study, with_estimators
 
 
 @pytest.fixture(scope="module")

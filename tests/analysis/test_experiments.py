@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 import pytest
-from made_up_runs import gathered
 from scipy import stats
 
 from nervelab.aggregates.find import Aggregates
@@ -26,6 +25,7 @@ from nervelab.analysis.tables.token_positions import BY_POSITION
 from nervelab.paper import printed as paper
 from nervelab.words.labels import NOT_RUN
 from nervelab.words.runs import run_named
+from tests.support.made_up_runs import gathered
 
 TABLES = {table.id: table for table in (TABLE_12, TABLE_13, *EXPERIMENTS)}
 FINEWEB = {

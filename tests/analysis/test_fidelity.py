@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from made_up_runs import ESTIMATORS, MadeUp, gathered, paper_estimate
 
-from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
+from nervelab.aggregates.estimated import KEPT, fidelity
 from nervelab.analysis.tables.table_08_09 import TABLE_8, TABLE_9
 from nervelab.analysis.tables.table_11 import TABLE_11
 from nervelab.words.labels import NOT_RUN, estimator_named
+from nervelab.words.metrics import COLUMNS
+from tests.support.made_up_runs import ESTIMATORS, MadeUp, gathered, paper_estimate
 
-# As printed in the paper's Tables 8 and 9, in the order of METRICS without JS for the latter.
+# As printed in the paper's Tables 8 and 9, in the order of COLUMNS without JS for the latter.
 _ERRORS = {
     "sampling-0.05": [1.0, 4.8, 4.9, 16.7, 0.4, 20.7, 21.5],
     "sampling-0.25": [0.5, 1.3, 5.1, 33.5, 0.1, 1.4, 3.0],
@@ -49,7 +50,7 @@ def cells(study):
     return {
         (estimator, metric): mine.filter(estimator=estimator)[metric].to_numpy().reshape(-1, 4)
         for estimator in _RUN.estimators
-        for metric in METRICS
+        for metric in COLUMNS
     }
 
 
@@ -70,7 +71,7 @@ def test_without_a_run_of_several_estimators_there_is_none():
 
 
 @pytest.mark.parametrize("estimator", ["sampling-0.10", "lanczos-1/6", *_OURS])
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", COLUMNS)
 def test_errors_are_numpys_cell_by_cell(study, cells, estimator, metric):
     measured = fidelity(study)
     full_SL, other_SL = cells["full", metric], cells[estimator, metric]
@@ -92,7 +93,7 @@ def test_an_error_is_of_the_size_of_the_full_value_whatever_its_sign():
 
 def test_table_8_has_the_mean_the_worst_and_the_bias_in_per_cent(study, cells):
     frame = TABLE_8.build(study)
-    assert frame.height == (len(_RUN.estimators) - 1) * len(METRICS)
+    assert frame.height == (len(_RUN.estimators) - 1) * len(COLUMNS)
     assert set(frame["state"]) == {"finished"}
     for row in frame.iter_rows(named=True):
         full_SL, other_SL = cells["full", row["metric"]], cells[row["estimator"], row["metric"]]
@@ -113,7 +114,7 @@ def test_the_papers_errors_and_correlations_are_those_it_prints(study):
         if estimator in ESTIMATORS:
             assert correlations.filter(estimator=estimator)["paper_pearson"].to_list() == [*printed, None, None, None]
     for estimator in _OURS:
-        assert errors.filter(estimator=estimator)["paper_percent"].null_count() == len(METRICS)
+        assert errors.filter(estimator=estimator)["paper_percent"].null_count() == len(COLUMNS)
 
 
 def test_table_9_has_numpys_correlations_and_that_of_the_full_spectrum_beside_them(study, cells):
@@ -136,7 +137,7 @@ def test_lines_of_tables_8_and_9_are_an_estimators_paper_and_measured(study):
         ("5 % of tokens", "paper"),
         ("5 % of tokens", "measured"),
     ]
-    assert [float(rows[0][metric]) for metric in METRICS] == _ERRORS["sampling-0.05"]
+    assert [float(rows[0][metric]) for metric in COLUMNS] == _ERRORS["sampling-0.05"]
     assert rows[0]["se_post"] == "4.8"
     error = TABLE_8.build(study).row(0, named=True)
     assert rows[1][error["metric"]] == f"{error['percent']:.2f}"

@@ -194,4 +194,4 @@ def test_an_effect_that_lacks_a_run_decides_before_all_others():
 
 def test_a_finding_decides_by_its_effects():
     finding = Finding("id", "3.1", "A claim.", "A rule.", lambda aggregates: (effect(aggregates),))
-    assert finding.decide("open", None).verdict == "inconclusive"
+    assert finding.decide("open").verdict == "inconclusive"

@@ -7,8 +7,13 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
-from finding_cases import BARE_GELU, BARE_LEAKY, BARE_RELU, CASES, GELU, RELU, scattered
-from made_up_runs import (
+from scipy import stats
+
+from nervelab.analysis.findings.finding import Effect
+from nervelab.analysis.findings.registry import FINDINGS
+from nervelab.words.facts import facts, filled
+from tests.analysis.finding_cases import BARE_GELU, BARE_LEAKY, BARE_RELU, CASES, GELU, RELU, scattered
+from tests.support.made_up_runs import (
     LAYERS,
     MadeUp,
     at_4d,
@@ -16,11 +21,6 @@ from made_up_runs import (
     gathered,
     with_estimators,
 )
-from scipy import stats
-
-from nervelab.analysis.findings.finding import Effect
-from nervelab.analysis.findings.registry import FINDINGS
-from nervelab.words.facts import facts, filled
 
 BY_ID = {finding.id: finding for finding in FINDINGS}
 

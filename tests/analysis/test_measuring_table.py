@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from made_up_runs import MadeUp, gathered
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.tables.measuring_mode import MEASURING_MODE
 from nervelab.words.numbers import THIN
+from tests.support.made_up_runs import MadeUp, gathered
 
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js")
 SHIFTED = {

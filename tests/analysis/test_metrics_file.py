@@ -8,13 +8,13 @@ from statistics import fmean
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, SEEDED, Planted
 
 from nervelab.analysis.analyse import analyse
 from nervelab.analysis.baselines import NAMED
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.metrics import KEYS, LETTERS, metrics
 from nervelab.words.labels import BASES
+from tests.support.synthetic_runs import LAPTOP, SEEDED, Planted
 
 
 def flat(folder: Path) -> dict[str, float | None]:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_runs import MadeUp, gathered, paper_spectrum
 from scipy import stats
 
 from nervelab.analysis.compare import contrast, level, paired_contrast, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, PR_POST, Quantity
 from nervelab.statistics.estimate import Estimate
 from nervelab.statistics.spread import Spread
+from tests.support.made_up_runs import MadeUp, gathered, paper_spectrum
 
 # Final eval losses by activation and seed: three models on several seeds, one on a single one.
 _LOSSES = {

@@ -17,7 +17,7 @@ def mixer(accuracy: float, images: int | None = 2048) -> list[SimpleNamespace]:
 
 
 def test_the_interval_of_two_accuracies_is_that_of_two_binomials():
-    estimate = by_errors()(mixer(0.91), mixer(0.93))
+    estimate = by_errors(0.95)(mixer(0.91), mixer(0.93))
     deviation = math.sqrt(0.91 * 0.09 / 2048 + 0.93 * 0.07 / 2048)
     low, high = stats.norm.interval(0.95, loc=0.02, scale=deviation)
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.02, low, high))
@@ -25,7 +25,7 @@ def test_the_interval_of_two_accuracies_is_that_of_two_binomials():
 
 def test_without_a_number_of_images_no_difference_of_accuracies_counts():
     models = {"a": mixer(0.1, None), "b": mixer(0.9, None)}
-    assert compared(models, by_errors())["a"] == {"worse_than": "", "level_with": "b", "better_than": ""}
+    assert compared(models, by_errors(0.95))["a"] == {"worse_than": "", "level_with": "b", "better_than": ""}
 
 
 def orders(losses: dict[str, float], noise: float) -> dict[str, dict[str, str]]:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_runs import MadeUp, gathered, paper_spectrum, whole_study
 from scipy import stats
 
 from nervelab.aggregates.window import final_pairs
 from nervelab.analysis.early_ranking import LOSS, SHARES, configurations, early_ranking
+from tests.support.made_up_runs import MadeUp, gathered, paper_spectrum, whole_study
 
 
 @pytest.fixture(scope="module")

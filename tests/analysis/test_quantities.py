@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_runs import MadeUp, at_4d, gathered
 
 from nervelab.aggregates.window import window_mean
 from nervelab.analysis.quantities import (
@@ -19,6 +18,7 @@ from nervelab.analysis.quantities import (
     settling_step,
     third,
 )
+from tests.support.made_up_runs import MadeUp, at_4d, gathered
 
 # Steps 0, 100, 200, 600 and 1000 of 1000: the window holds the last three. Four layers; D = 256.
 _STEPS = (0, 100, 200, 600, 1000)

@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from made_up_runs import SETTINGS, at_4d, gathered, paper_spectrum
-from synthetic_runs import LAPTOP, LAYERS, SHIFT, STEPS, over_seeds
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.compare import level, seed_noise
@@ -15,6 +13,8 @@ from nervelab.analysis.findings.section_3_1 import mean_effect, weakest_layer
 from nervelab.analysis.quantities import MEAN_EFFECT, layer_effect
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.statistics.blocks import mean_interval
+from tests.support.made_up_runs import SETTINGS, at_4d, gathered, paper_spectrum
+from tests.support.synthetic_runs import LAPTOP, LAYERS, SHIFT, STEPS, over_seeds
 
 _BY_ID = {finding.id: finding for finding in FINDINGS}
 _METRIC = {"reinjection-se": "se", "reinjection-pr": "pr", "flattening-eee": "eee"}

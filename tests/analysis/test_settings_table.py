@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from made_up_runs import MadeUp, gathered
-from synthetic_runs import LAPTOP
 
 from nervelab.analysis.tables.settings import SETTINGS
-from optimiser_records import RECORDS
+from tests.support.made_up_runs import MadeUp, gathered
+from tests.support.optimisers import RECORDS
+from tests.support.synthetic_runs import LAPTOP
 
 
 def test_settings_stand_beside_the_papers(gather):

@@ -6,9 +6,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 import pytest
-from made_up_runs import MadeUp, gathered, whole_study
 from scipy import stats
-from synthetic_runs import LAPTOP, over_seeds
 
 from nervelab.analysis.compare import seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS
@@ -16,8 +14,10 @@ from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.table_02 import PERPLEXITY
 from nervelab.analysis.tables.table_03 import TABLE_3_CHECKPOINTS, TABLE_3_WIDTHS
 from nervelab.analysis.tables.table_07 import TABLE_7
-from nervelab.words.labels import METRICS
+from nervelab.words.metrics import SPECTRAL
 from nervelab.words.numbers import as_printed as printed_number
+from tests.support.made_up_runs import MadeUp, gathered, whole_study
+from tests.support.synthetic_runs import LAPTOP, over_seeds
 
 # As printed in the paper's Table 2, and in appendix C.1.
 _PRINTED = {
@@ -194,7 +194,7 @@ def test_printed_correlations_are_those_of_figures_1_and_3(study):
 def test_correlations_over_checkpoints_are_scipys(study):
     table = TABLE_3_CHECKPOINTS.build(study)
     assert table.height == 9 * 6
-    short = {name: key for key, name in METRICS.items()}
+    short = {metric.name: id for id, metric in SPECTRAL.items()}
     names = {"GELU": "gelu", "ReLU": "relu"}
     for row in table.iter_rows(named=True):
         activation, width = row["label"].split()
@@ -235,7 +235,7 @@ def test_correlations_over_widths_are_scipys(study):
     assert set(table["widths"]) == {8}
     last = study.spectra.filter(pl.col("step") == 1000).group_by("name", maintain_order=True).agg(cs.float().mean())
     runs = study.runs.filter(pl.col("seed") == 0).join(last, on="name", maintain_order="left")
-    short = {name: key for key, name in METRICS.items()}
+    short = {metric.name: id for id, metric in SPECTRAL.items()}
     models = dict(
         zip(_ARCHITECTURES, runs.select("placement", "activation").unique(maintain_order=True).rows()[:7], strict=True)
     )

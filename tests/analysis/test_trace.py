@@ -12,7 +12,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, Planted, over_seeds, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
@@ -21,6 +20,7 @@ from nervelab.analysis.trace import Trace, trace
 from nervelab.errors import NervelabError
 from nervelab.files import read_json, sha256, write_json
 from nervelab.study.decisions import Analysis
+from tests.support.synthetic_runs import LAPTOP, Planted, over_seeds, write_study
 
 GELU, RELU = over_seeds(LAPTOP[0], by=0.004), over_seeds(LAPTOP[1], by=0.01)
 DATA = {"tokens": {"id": "d383a52010", "corpus": "4ec4085558"}, "corpus": {"id": "4ec4085558"}}

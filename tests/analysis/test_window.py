@@ -5,11 +5,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 from scipy import stats
-from synthetic_runs import STEPS, Planted
 
 from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.statistics.blocks import Draws
 from nervelab.statistics.within_run import correlate
+from tests.support.synthetic_runs import STEPS, Planted
 
 CONFIDENCE, DRAWS = 0.95, Draws(400, seed=0)
 

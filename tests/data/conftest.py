@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import datasets
 import pytest
 from huggingface_hub import HfApi, constants
-from made_up_texts import make_texts
 
 from nervelab.data import hub, tokens
 from nervelab.data.corpus import build_corpus
 from nervelab.files import sha256
 from nervelab.study.config import Package, TextDataset
+from tests.data.made_up_texts import make_texts
 
 
 @pytest.fixture

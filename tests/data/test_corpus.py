@@ -5,7 +5,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_texts import make_texts
 
 from nervelab.data import parts
 from nervelab.data.corpus import build_corpus, split_of
@@ -13,6 +12,7 @@ from nervelab.data.folders import verify
 from nervelab.errors import NervelabError
 from nervelab.files import sha256
 from nervelab.study.config import PackageSource, TextDataset, TextPackage
+from tests.data.made_up_texts import make_texts
 
 
 def build(dataset, folder):

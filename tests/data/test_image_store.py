@@ -14,7 +14,7 @@ from nervelab.data import images as images_module
 from nervelab.data.image_store import ImageStore
 from nervelab.data.images import build_images
 from nervelab.errors import NervelabError
-from small_images import CLASSES, image_dataset, made_up_digits, packaged, pickled
+from tests.support.images import CLASSES, image_dataset, made_up_digits, packaged, pickled
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from nervelab.data.shuffling import shuffled
 from nervelab.errors import NervelabError
 from nervelab.files import sha256
 from nervelab.study.config import HubImages, ImageDataset
-from small_images import CLASSES, MEMBER, image_dataset, made_up_digits, packaged, pickled
+from tests.support.images import CLASSES, MEMBER, image_dataset, made_up_digits, packaged, pickled
 
 
 def build(dataset: ImageDataset, folder: Path) -> tuple[pl.DataFrame, dict]:

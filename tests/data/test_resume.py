@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from made_up_texts import make_texts
 
 from nervelab.data import parts
 from nervelab.data.cleaning import Cleaner
 from nervelab.data.corpus import PARTIAL, build_corpus
 from nervelab.errors import NervelabError
 from nervelab.study.config import TextDataset
+from tests.data.made_up_texts import make_texts
 
 PART_BYTES = 10_000
 FILES = ("documents.parquet", "manifest.json")

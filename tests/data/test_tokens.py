@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 from huggingface_hub import HfApi, constants
-from made_up_texts import make_texts
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from nervelab.data.corpus import build_corpus, split_of
@@ -19,6 +18,7 @@ from nervelab.data.unigram import unigram_loss
 from nervelab.datafiles import SPLITS
 from nervelab.errors import NervelabError
 from nervelab.study.config import HubTokenizer, TrainedTokenizer
+from tests.data.made_up_texts import make_texts
 
 BPE = TrainedTokenizer(kind="byte-level-bpe", vocabulary=300)
 

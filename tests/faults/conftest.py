@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.world import World, make, no_lock
 from nervelab import cli
+from tests.faults.world import World, make, no_lock
 
 
 @pytest.fixture(scope="session")

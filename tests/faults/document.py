@@ -1,17 +1,18 @@
-"""Writes docs/faults.md from the tests: `python tests/faults/document.py`."""
+"""Writes docs/faults.md from the tests: `python -m tests.faults.document`."""
 
 from __future__ import annotations
 
-import sys
 from itertools import groupby
 from pathlib import Path
+
+from tests.faults.registry import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "faults.md"
 HEAD = """\
 # What happens when something goes wrong
 
-Written by `python tests/faults/document.py` from the tests: each row is a case of one. A fault ends in one
+Written by `python -m tests.faults.document` from the tests: each row is a case of one. A fault ends in one
 sentence, which names file and remedy, on standard error after `error: `, and in exit status 2; … stands for what
 differs from case to case. Nothing that was whole is lost by it, and nothing half-written is ever taken for whole.
 """
@@ -32,8 +33,6 @@ FOOT = """
 
 def page() -> str:
     """The text of docs/faults.md."""
-    from faults.registry import faults
-
     parts = [HEAD]
     for group, members in groupby(faults(), key=lambda fault: fault.group):
         rows = [f"| {_cell(each.fault)} | {_cell(each.sentence)} | {_cell(each.kept)} |" for each in members]
@@ -48,7 +47,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for folder in ("", "tests", "tests/analysis", "tests/workflow"):
-        sys.path.insert(0, str(ROOT / folder))
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")

@@ -60,7 +60,7 @@ def modules() -> Iterator[ModuleType]:
     """The test modules that contribute, by their names."""
     for path in sorted(TESTS.rglob("test_*.py")):
         if re.search(r"^FAULTS\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
-            yield importlib.import_module(".".join(path.relative_to(TESTS).with_suffix("").parts))
+            yield importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
 
 
 def faults() -> list[Fault]:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from faults.registry import Fault, name
-from faults.world import World, flip, truncate
 from nervelab.aggregates.find import Aggregates
 from nervelab.data import wheels
 from nervelab.data.parts import Kept, Parts
 from nervelab.errors import NervelabError
 from nervelab.files import sha256, write_bytes
+from nervelab.stages.targets import Targets
 from nervelab.study.config import Package
 from nervelab.study.decisions import Analysis
 from nervelab.study.plans import read_plan
-from nervelab.study.targets import Targets
+from tests.faults.registry import Fault, name
+from tests.faults.world import World, flip, truncate
 
 AGAIN = "It is made again; nothing is said."
 RUN = "delete it (or the folder) and run make again."

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from faults.registry import Fault, name
-from faults.world import World, full_after, train
 from nervelab import layout
 from nervelab.data.corpus import build_corpus
 from nervelab.data.tokens import build_tokens
 from nervelab.errors import NervelabError
 from nervelab.training.checkpoint import Checkpoints
+from tests.faults.registry import Fault, name
+from tests.faults.world import World, full_after, train
 
 GROUP = "A disk that refuses"
 SAME = "then run the same command again."

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from faults.registry import Fault, name
-from faults.world import World
 from nervelab.data import wheels
 from nervelab.errors import NervelabError
 from nervelab.leases import LEASE, Holder, take
 from nervelab.probes.measure import measure
 from nervelab.study.config import Package
 from nervelab.training.checkpoint import Checkpoints
+from tests.faults.registry import Fault, name
+from tests.faults.world import World
 
 GROUP = "The environment"
 HOME = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from faults.registry import Fault, name
 from nervelab.build.devices import lease_devices
 from nervelab.errors import NervelabError
+from tests.faults.registry import Fault, name
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ENVIRONMENT, ASKED = "The environment", "What is asked for"

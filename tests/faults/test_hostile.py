@@ -19,14 +19,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from faults.registry import Fault, name
-from faults.world import World
 from nervelab.data import archives, readers
 from nervelab.data.digits import read_digits
 from nervelab.data.tokens import _published
 from nervelab.errors import NervelabError
 from nervelab.study.config import HubTokenizer, TextPackage
 from nervelab.study.params import read_params
+from tests.faults.registry import Fault, name
+from tests.faults.world import World
 
 GROUP = "From outside"
 NOTHING = "Everything: nothing of it ran, and nothing was written."
@@ -224,7 +224,7 @@ def test_weights_with_a_hostile_header_are_refused_by_their_reader(what: str):
 
 
 def test_digits_that_are_arrays_are_still_read():
-    from small_images import made_up_digits, pickled
+    from tests.support.images import made_up_digits, pickled
 
     written = made_up_digits(3, 2, 2)
     found = read_digits(pickled(written), "the digits")

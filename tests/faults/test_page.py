@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from faults.document import PAGE, page
-from faults.registry import faults, modules
+from tests.faults.document import PAGE, page
+from tests.faults.registry import faults, modules
 
 
 def test_the_page_is_what_the_tests_say():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run `python tests/faults/document.py`"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.faults.document`"
 
 
 def test_each_row_has_its_test():

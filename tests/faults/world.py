@@ -13,17 +13,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
-from project import write_texts
 
 from nervelab import cli, layout
 from nervelab.data.corpus import build_corpus
 from nervelab.data.tokens import build_tokens
 from nervelab.errors import NervelabError
+from nervelab.stages.targets import Targets
 from nervelab.study.plans import write_plan
 from nervelab.study.runs import Project, Run, load_project
-from nervelab.study.targets import Targets
 from nervelab.training.artefacts import KEYS, SCHEMAS, Rows, write_run
 from nervelab.training.checkpoint import Checkpoints
+from tests.support.project import write_texts
 
 PARAMS = Path(__file__).resolve().parents[1] / "workflow" / "params.yaml"
 STEPS = (0, 10, 20)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from small_decoder import perturbed, small
 
-from small_model import SMALL
+from tests.support.configs import SMALL
+from tests.support.models import perturbed, small
 
 Map = Callable[[np.ndarray], np.ndarray]
 

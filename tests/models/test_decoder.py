@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_decoder import ids, perturbed, small
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from nervelab.models.decoder import Decoder, build
 from nervelab.models.ffn import GATES, PLAIN
 from nervelab.models.norms import NORMS, Residual, layer_placements
-from small_model import SMALL, VOCABULARY
+from tests.support.configs import SMALL, VOCABULARY
+from tests.support.models import ids, perturbed, small
 
 
 def as_transformers(model: Decoder) -> GPT2LMHeadModel:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_decoder import ids, perturbed, small
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nervelab.models.decoder import Decoder
-from small_model import SMALL, VOCABULARY
+from tests.support.configs import SMALL, VOCABULARY
+from tests.support.models import ids, perturbed, small
 
 WIDTH = 67  # no multiple of d_model, as in the sizes that the paper follows
 

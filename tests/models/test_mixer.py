@@ -17,7 +17,7 @@ from nervelab.models.norms import NORMS
 from nervelab.probes.sites import find_ffns
 from nervelab.study.config import MixerModel
 from nervelab.study.config.models import Norm
-from small_images import CLASSES, MIXER
+from tests.support.images import CLASSES, MIXER
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
 PATCHES = (MIXER.image // MIXER.patch) ** 2

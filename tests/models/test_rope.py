@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_decoder import small
 
 from nervelab.models.rope import Rope
+from tests.support.models import small
 
 CONTEXT = 48
 HALVES = st.integers(1, 16)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_decoder import ids, small
 from torch import nn
 from torch.nn import functional
 
@@ -18,6 +17,7 @@ from nervelab.models.weights import GEOMETRIES
 from nervelab.probes.measure import measure
 from nervelab.probes.sites import find_ffns
 from nervelab.training.artefacts import unshared
+from tests.support.models import ids, small
 
 ACTIVATIONS = {"gelu": ("up", "down"), "swiglu": ("gate", "up", "down")}
 cases = pytest.mark.parametrize("geometry", GEOMETRIES)

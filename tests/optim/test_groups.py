@@ -13,7 +13,7 @@ from nervelab.models.mixer import build as build_mixer
 from nervelab.optim.groups import ROLES, parameter_groups, parameters_by_role
 from nervelab.study.config import MixerModel
 from nervelab.study.config.optimisers import Role
-from small_model import SMALL, VOCABULARY
+from tests.support.configs import SMALL, VOCABULARY
 
 MIXER = MixerModel(
     family="mixer",

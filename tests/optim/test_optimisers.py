@@ -14,8 +14,8 @@ from nervelab.models.decoder import build as build_decoder
 from nervelab.optim.dion import Dion
 from nervelab.optim.joint import Joint
 from nervelab.study.components import OPTIMISERS
-from optimiser_records import RECORDS
-from small_model import SMALL, VOCABULARY
+from tests.support.configs import SMALL, VOCABULARY
+from tests.support.optimisers import RECORDS
 
 
 def build(name: str, model: nn.Module) -> torch.optim.Optimizer:

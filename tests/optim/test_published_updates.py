@@ -11,7 +11,7 @@ from torch import nn
 
 from nervelab.study.components import OPTIMISERS
 from nervelab.study.config import Adafactor, AdamW, Muon, Optimiser
-from optimiser_records import REST
+from tests.support.optimisers import REST
 
 Steps = list[np.ndarray]
 

@@ -25,8 +25,8 @@ from nervelab.study.runs import Run, load_project
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.loop import Loop
 from nervelab.training.preemption import StopRequest
-from small_images import image_dataset, made_up_digits, packaged, pickled
-from small_model import varied
+from tests.support.configs import varied
+from tests.support.images import image_dataset, made_up_digits, packaged, pickled
 
 pytestmark = pytest.mark.paper_scale
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from ffns_by_hand import Stack, batches, kept_by_hand, numpy_spectrum
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
@@ -15,6 +14,7 @@ from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.probes.sites import find_ffns
 from nervelab.spectra.moments import NonFiniteError
 from nervelab.spectra.spectrum import Spectrum
+from tests.probes.ffns_by_hand import Stack, batches, kept_by_hand, numpy_spectrum
 
 
 def by_hand(model: nn.Module, inputs: list, taps: list[tuple[nn.Module, nn.Module]]) -> list[tuple[np.ndarray, ...]]:

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from ffns_by_hand import Stack, batches, numpy_spectrum
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -15,6 +14,7 @@ from nervelab.errors import NervelabError
 from nervelab.probes.measure import LayerSpectra, measure
 from nervelab.probes.positions import Positions
 from nervelab.spectra.moments import NonFiniteError
+from tests.probes.ffns_by_hand import Stack, batches, numpy_spectrum
 
 SEED = 11
 

@@ -5,7 +5,6 @@ from itertools import accumulate
 import numpy as np
 import pytest
 import torch
-from ffns_by_hand import Stack, batches, kept_by_hand, numpy_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -16,6 +15,7 @@ from nervelab.probes.measure import LayerSpectra, measure
 from nervelab.probes.positions import ALL, UNMEASURED, Labels, Positions
 from nervelab.probes.rows import eigenvalue_rows, estimator_rows, spectra_rows
 from nervelab.probes.sites import find_ffns
+from tests.probes.ffns_by_hand import Stack, batches, kept_by_hand, numpy_spectrum
 
 THIRDS = ("early", "middle", "late")
 Batch = tuple[torch.Tensor, torch.Tensor]

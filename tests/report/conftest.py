@@ -1,13 +1,13 @@
 from dataclasses import replace
 
 import pytest
-from made_up_runs import SETTINGS
-from synthetic_runs import LAPTOP, SEEDED, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
+from tests.support.made_up_runs import SETTINGS
+from tests.support.synthetic_runs import LAPTOP, SEEDED, write_study
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +34,12 @@ def build():
     def _build(root, runs=SEEDED, scale="laptop", provenance=None):
         runs_json, runs_root = write_study(root, tuple(runs), scale=scale)
         aggregate(runs_json, runs_root, root / "aggregates")
-        analyse(root / "aggregates", root / "results", settings)
+        analyse(root / "aggregates", root / "results", SETTINGS)
         render(
             results_dir=root / "results",
             aggregates_dir=root / "aggregates",
             runs_json=runs_json,
-            settings=settings,
+            settings=SETTINGS,
             provenance=provenance,
         )
         return root / "results"

@@ -7,8 +7,6 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from made_up_runs import ESTIMATORS as NAMES
-from made_up_runs import MadeUp, gathered, saved
 
 from nervelab.aggregates.estimated import fidelity
 from nervelab.analysis.analyse import analyse
@@ -17,6 +15,8 @@ from nervelab.report.figures.estimators import ESTIMATORS
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.report import render
 from nervelab.report.timings import logging_step, shown_logging_step
+from tests.support.made_up_runs import ESTIMATORS as NAMES
+from tests.support.made_up_runs import MadeUp, gathered, saved
 
 _TIMINGS = re.compile(r"<!-- timings: begin -->.*<!-- timings: end -->", re.DOTALL)
 _RUN = MadeUp(estimators=(*NAMES, "randsvd-1/6-tail", "lanczos-1/6-tail", "bkq-8x12"))

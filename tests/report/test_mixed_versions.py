@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, over_seeds, write_study
 
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.files import read_json, write_json
@@ -18,6 +17,7 @@ from nervelab.report.page import context
 from nervelab.report.provenance import mixed_findings
 from nervelab.report.report import _templates
 from nervelab.study.decisions import Analysis
+from tests.support.synthetic_runs import LAPTOP, over_seeds, write_study
 
 HERE = {"torch": "2.9.0", "cuda": None, "device": "a processor"}
 

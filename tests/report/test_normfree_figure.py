@@ -4,11 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS, STEPS
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.figures.normfree import NORMFREE
+from tests.support.synthetic_runs import LAPTOP, LAYERS, STEPS
 
 (_FIGURE_4,) = NORMFREE
 _GELU, _RELU, _LEAKY = LAPTOP[4:]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from poison import POISONS, SHOWN, folder_of, poison
-from synthetic_runs import LAPTOP, Planted, write_study
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
 from nervelab.study.decisions import Analysis
+from tests.report.poison import POISONS, SHOWN, folder_of, poison
+from tests.support.synthetic_runs import LAPTOP, Planted, write_study
 
 SETTINGS = Analysis(window_start=0.15, confidence=0.95, bootstrap=100, seed=0)
 

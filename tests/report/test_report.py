@@ -5,7 +5,6 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from synthetic_runs import SEEDED
 
 from nervelab.analysis.findings.finding import VERDICTS
 from nervelab.analysis.findings.registry import FINDINGS
@@ -20,6 +19,7 @@ from nervelab.report.report import render
 from nervelab.words.facts import facts, filled
 from nervelab.words.numbers import with_minus
 from nervelab.words.runs import named, run_named
+from tests.support.synthetic_runs import SEEDED
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 _TIMINGS = re.compile(r"<!-- timings: begin -->.*<!-- timings: end -->", re.DOTALL)

@@ -10,7 +10,7 @@ from pathlib import Path
 RENDER = """
 from dataclasses import replace
 from pathlib import Path
-from synthetic_runs import LAPTOP, write_study
+from tests.support.synthetic_runs import LAPTOP, write_study
 from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render

@@ -4,13 +4,13 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_runs import LAPTOP, LAYERS
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.report.figures.figure import STYLE
 from nervelab.report.figures.training import TRAINING
 from nervelab.statistics.within_run import pearson
+from tests.support.synthetic_runs import LAPTOP, LAYERS
 
 
 @pytest.fixture

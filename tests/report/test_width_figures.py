@@ -5,12 +5,12 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.colors import to_rgb
-from synthetic_runs import LAYERS, Planted
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.report.figures.figure import FAILED, STYLE, svg
 from nervelab.report.figures.placement import PLACEMENT
 from nervelab.report.figures.widths import WIDTH_SWEEPS
+from tests.support.synthetic_runs import LAYERS, Planted
 
 _GELU = tuple(Planted(width_multiple=multiple) for multiple in range(1, 9))
 _FIGURE_6, _FIGURE_14, _FIGURE_17 = PLACEMENT[0], WIDTH_SWEEPS[0], WIDTH_SWEEPS[3]

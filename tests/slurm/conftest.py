@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from project import Project, create
 
-from slurm.lab import LONG, Lab
-from slurm.rig import Slurm, why_not
+from tests.slurm.lab import LONG, Lab
+from tests.slurm.rig import Slurm, why_not
+from tests.support.project import Project, create
 
 CHECKPOINTS = ("config:", "  - checkpoint_seconds=1")
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from paced import PATIENCE
-from project import Project
 
-from slurm.rig import Slurm
+from tests.slurm.rig import Slurm
+from tests.support.paced import PATIENCE
+from tests.support.project import Project
 
 # Steps of a run that takes ten seconds or more: long enough for what happens to it, with a checkpoint each second.
 LONG = 1500

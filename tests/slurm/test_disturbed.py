@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from slurm.lab import Lab
+from tests.slurm.lab import Lab
 
 pytestmark = pytest.mark.slurm
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from slurm.lab import Lab
+from tests.slurm.lab import Lab
 
 pytestmark = pytest.mark.slurm
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from project import Project
 
-from slurm.lab import LONG, Lab
+from tests.slurm.lab import LONG, Lab
+from tests.support.project import Project
 
 pytestmark = pytest.mark.slurm
 

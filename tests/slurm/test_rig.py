@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slurm import rig
-from slurm.rig import Slurm
+from tests.slurm import rig
+from tests.slurm.rig import Slurm
 
 
 def ran(slurm: Slurm, folder: Path, script: str, *options: str) -> tuple[str, str]:

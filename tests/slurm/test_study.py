@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from project import Project
 
-from slurm.lab import Lab, Step
+from tests.slurm.lab import Lab, Step
+from tests.support.project import Project
 
 pytestmark = pytest.mark.slurm
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from spectra_by_design import ADVERSARIAL, RANKS, covariance
 
 from nervelab.spectra import estimators
 from nervelab.spectra.estimators import estimate
 from nervelab.spectra.names import parse
+from tests.spectra.spectra_by_design import ADVERSARIAL, RANKS, covariance
 
 NAMES = [
     "full",

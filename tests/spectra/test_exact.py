@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import spectral_oracle as oracle
 import torch
 
 from nervelab.spectra.covariance import compressed, direct, projected
@@ -10,6 +9,7 @@ from nervelab.spectra.exact import exact_spectrum
 from nervelab.spectra.metrics import early_enrichment, js_divergence, participation_ratio, spectral_entropy
 from nervelab.spectra.moments import DOUBLE_WIDTH, Moments, NonFiniteError
 from nervelab.spectra.spectrum import Spectrum
+from tests.spectra import spectral_oracle as oracle
 
 NARROW, WIDE = 96, DOUBLE_WIDTH + 48
 

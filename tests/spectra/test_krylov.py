@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from spectra_by_design import covariance
 
 from nervelab.spectra.krylov import KrylovSpace, rademacher
+from tests.spectra.spectra_by_design import covariance
 
 VALUES = np.linspace(2, 0.1, 60) ** 2
 

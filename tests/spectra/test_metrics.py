@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import spectral_oracle as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,6 +18,7 @@ from nervelab.spectra.metrics import (
     spectral_entropy,
 )
 from nervelab.spectra.spectrum import Spectrum
+from tests.spectra import spectral_oracle as oracle
 
 SINGLE = (spectral_entropy, participation_ratio, early_enrichment)
 WIDTH = 24

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import spectral_oracle as oracle
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nervelab.errors import NervelabError
 from nervelab.spectra.moments import DOUBLE_WIDTH, Moments, NonFiniteError
+from tests.spectra import spectral_oracle as oracle
 
 
 def streamed(chunks: list[torch.Tensor]) -> Moments:

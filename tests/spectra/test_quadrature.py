@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from spectra_by_design import ADVERSARIAL, DEGENERATE, RANKS, WIDTH, covariance
 
 from nervelab.spectra import quadrature
 from nervelab.spectra.covariance import Covariance, compressed, direct, projected
@@ -13,6 +12,7 @@ from nervelab.spectra.exact import exact_spectrum
 from nervelab.spectra.metrics import early_enrichment, js_divergence, participation_ratio, spectral_entropy
 from nervelab.spectra.moments import Moments
 from nervelab.spectra.quadrature import EEE_SCALE, krylov_quadrature, tilted
+from tests.spectra.spectra_by_design import ADVERSARIAL, DEGENERATE, RANKS, WIDTH, covariance
 
 
 def errors(found: np.ndarray, exact: np.ndarray) -> list[float]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spectral_oracle as oracle
 import torch
 from torch import distributed, multiprocessing
 
 from nervelab.errors import NervelabError
 from nervelab.spectra.moments import Moments
+from tests.spectra import spectral_oracle as oracle
 
 WIDTH = 20
 SIZES = {"more rows than units": (50, 70), "rows kept": (5, 3), "a rank without tokens": (8, 0)}

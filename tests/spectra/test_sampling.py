@@ -5,7 +5,6 @@ from itertools import chain
 
 import numpy as np
 import pytest
-import spectral_oracle as oracle
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from nervelab.spectra.metrics import paired_metrics, participation_ratio
 from nervelab.spectra.moments import Moments
 from nervelab.spectra.names import parse
 from nervelab.spectra.sampling import Sample, SampledMoments, extrapolated, sampled_spectra, unbiased_participation
+from tests.spectra import spectral_oracle as oracle
 
 
 def numbered(n: int) -> torch.Tensor:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse.linalg import eigsh
-from spectra_by_design import ADVERSARIAL, RANKS, WIDTH, covariance
 
 from nervelab.spectra.covariance import Covariance
 from nervelab.spectra.metrics import early_enrichment, participation_ratio, spectral_entropy
 from nervelab.spectra.truncated import lanczos, randomised_svd
+from tests.spectra.spectra_by_design import ADVERSARIAL, RANKS, WIDTH, covariance
 
 RANK = 80
 ESTIMATORS = [randomised_svd, lanczos]

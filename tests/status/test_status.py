@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,12 @@ from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
 from nervelab.errors import NervelabError
 from nervelab.files import write_json
 from nervelab.leases import Holder
+from nervelab.stages.chain import RENDERINGS, REPORT
+from nervelab.stages.stamps import write_stamp
+from nervelab.stages.targets import Targets
 from nervelab.status.runs import Kept, Standing, standing
 from nervelab.status.status import WIDTH, Status, as_json, as_text, duration, in_words
 from nervelab.study.runs import Run, load_project
-from nervelab.study.stamps import write_stamp
-from nervelab.study.targets import Targets
 
 PARAMS = Path(__file__).resolve().parents[1] / "workflow" / "params.yaml"
 TABLE = Path("results/tables/settings.csv")
@@ -274,7 +276,8 @@ def test_runs_asked_for_anew_and_no_longer_are_named(whole: list[Run]):
 
 
 def test_other_code_of_a_stage_is_told(whole: list[Run], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("nervelab.study.targets.REPORT_ENTRIES", ("nervelab.report.report",))
+    report = replace(REPORT, entries=("nervelab.report.report",))
+    monkeypatch.setattr("nervelab.stages.targets.RENDERINGS", (*RENDERINGS[:-1], report))
     assert why("analyse") == ("fresh", [])
     assert why("report") == ("stale", ["the code of report changed"])
 

@@ -1,6 +1,6 @@
 """What params.yaml plans at every scale, as lines that a test compares with those on record.
 
-After an intended change of what is planned: `python tests/study/planned_runs.py` writes planned_runs.txt again, and its
+After an intended change of what is planned: `python -m tests.study.planned_runs` writes planned_runs.txt again, and its
 diff says for which runs.
 """
 

@@ -17,7 +17,7 @@ from nervelab.study.components import components
 from nervelab.study.config import RunConfig
 from nervelab.study.execution import block_weights, read_execution
 from nervelab.study.runs import load_project
-from study.project_files import PARAMS, ROOT
+from tests.support.project_files import PARAMS, ROOT
 
 TABLE = ROOT / "workflow" / "execution.yaml"
 

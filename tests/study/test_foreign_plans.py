@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import write_texts
 
 from nervelab import layout
 from nervelab.errors import NervelabError
@@ -15,6 +14,7 @@ from nervelab.study.components import TRAINER
 from nervelab.study.fingerprint import fingerprint
 from nervelab.study.plans import read_plan, write_plan
 from nervelab.study.runs import load_project, run_id
+from tests.support.project import write_texts
 
 PARAMS = Path(__file__).parent.parent / "workflow" / "params.yaml"
 

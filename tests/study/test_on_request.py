@@ -9,11 +9,11 @@ import pytest
 
 from nervelab import layout
 from nervelab.errors import NervelabError
+from nervelab.stages.prune import unwanted
+from nervelab.stages.targets import Targets
 from nervelab.study.params import read_params
-from nervelab.study.prune import unwanted
 from nervelab.study.runs import load_project
-from nervelab.study.targets import Targets
-from study.project_files import PARAMS, copied, saved, written
+from tests.support.project_files import PARAMS, copied, saved, written
 
 WIDE = "fidelity-wide"
 

@@ -10,11 +10,11 @@ import pytest
 
 from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
+from nervelab.stages.chain import RENDERINGS, RULES, TARGETS
+from nervelab.stages.targets import Targets
 from nervelab.status.status import Status, as_json, as_text
-from nervelab.study.params import RULES, STAGES
 from nervelab.study.runs import Project, load_project
-from nervelab.study.targets import Targets
-from study.project_files import PARAMS, ROOT, copied, saved, written
+from tests.support.project_files import PARAMS, ROOT, copied, saved, written
 
 SHARING = ("width", "placement", "norm-kind", "adafactor")
 ASKED = written()["studies"]
@@ -133,15 +133,16 @@ def rules_of_the_workflow() -> set[str]:
 
 
 def test_the_names_that_no_study_may_have_are_those_of_the_workflows_rules():
-    assert set(RULES) == rules_of_the_workflow()
+    rendered = {name for stage in RENDERINGS for name in (stage.name, stage.target) if name}
+    assert set(RULES) == rules_of_the_workflow() | rendered
     assert len(RULES) == len(set(RULES))
-    assert set(STAGES) < set(RULES)
+    assert set(TARGETS) < set(RULES)
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_study_with_the_name_of_a_rule_is_refused(tmp_path: Path, name: str):
     with pytest.raises(NervelabError, match=rf"studies\.{name}: a target of the workflow has this name"):
-        load_project(with_study(tmp_path, name))
+        Targets.of(params=with_study(tmp_path, name))
 
 
 @pytest.mark.parametrize("name", ["Width", "1d", "a/b", "..", "a b", ""])

@@ -16,7 +16,7 @@ from nervelab.study.expand import Resolver
 from nervelab.study.params import Params, params_files, read_params
 from nervelab.study.siblings import DERIVED
 from nervelab.study.yamlfile import read_yaml
-from study.project_files import PARAMS, ROOT, copied
+from tests.support.project_files import PARAMS, ROOT, copied
 
 SMALL = ROOT / "tests" / "workflow" / "params.yaml"
 # These must fit each other, and do when all are doubled.

@@ -9,7 +9,7 @@ import pytest
 from nervelab.errors import NervelabError
 from nervelab.study.params import params_files, read_params
 from nervelab.study.runs import load_project
-from study.project_files import PARAMS, edited, saved, written
+from tests.support.project_files import PARAMS, edited, saved, written
 
 
 def test_the_projects_own_files_are_valid():

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from faults.registry import Fault, name
 from nervelab.errors import NervelabError
+from nervelab.stages.targets import refuse_names_of_rules
 from nervelab.study.expand import expand
 from nervelab.study.params import read_params
-from study.mistakes import MISTAKES
-from study.project_files import copied
+from tests.faults.registry import Fault, name
+from tests.study.mistakes import MISTAKES
+from tests.support.project_files import copied
 
 FAULTS = [
     Fault(
@@ -28,6 +29,7 @@ FAULTS = [
 
 def resolve(path: Path) -> None:
     params = read_params(path)
+    refuse_names_of_rules(params)
     list(expand(params, params.scale))
 
 

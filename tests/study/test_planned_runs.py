@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.planned_runs import RECORD, ROOT, planned
+from tests.study.planned_runs import RECORD, ROOT, planned
 
 
 def test_every_run_is_planned_as_it_is_on_record():

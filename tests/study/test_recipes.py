@@ -14,7 +14,7 @@ from nervelab.study.index import described
 from nervelab.study.params import read_params
 from nervelab.study.recipes import Recipe
 from nervelab.study.runs import Project, load_project
-from study.project_files import PARAMS, saved, written
+from tests.support.project_files import PARAMS, saved, written
 
 BASE = "gpt2-codeparrot"
 STEPS = 777

@@ -15,7 +15,7 @@ import pytest
 from nervelab.errors import NervelabError
 from nervelab.study.components import OPTIMISERS
 from nervelab.study.runs import Project, covering, load_project
-from study.project_files import saved, written
+from tests.support.project_files import saved, written
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = {"steps": 800, "rates": [{"lr": 3.0e-3}]}
@@ -251,7 +251,7 @@ def test_the_slug_comes_from_the_config_alone():
 def test_resolving_imports_no_torch():
     """The DAG must parse fast: torch alone takes seconds."""
     code = (
-        "import sys; from nervelab.study.targets import Targets; Targets.of(); "
+        "import sys; from nervelab.stages.targets import Targets; Targets.of(); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

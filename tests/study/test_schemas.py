@@ -14,7 +14,7 @@ from nervelab import layout
 from nervelab.study import schema
 from nervelab.study.params import params_files
 from nervelab.study.yamlfile import read_yaml
-from study.project_files import PARAMS, ROOT
+from tests.support.project_files import PARAMS, ROOT
 
 FILES = [*params_files(PARAMS), ROOT / layout.EXECUTION]
 

@@ -18,7 +18,7 @@ from nervelab.study.config import DecoderModel, MixerModel
 from nervelab.study.params import Base, read_params
 from nervelab.study.runs import Run, load_project
 from nervelab.study.siblings import DERIVED, Sibling, sibling_of
-from study.project_files import PARAMS, edited
+from tests.support.project_files import PARAMS, edited
 
 DECODER = {
     "family": "decoder",

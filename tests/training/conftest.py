@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from small_tokens import write_tokens
+from tests.support.tokens import write_tokens
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import polars as pl
 
 from nervelab import runfiles
 from nervelab.study.config import RunConfig
-from small_model import varied
-from training.test_training import train
+from tests.support.configs import varied
+from tests.training.test_training import train
 
 ESTIMATORS = ["full", "sampling-0.25-richardson", "randsvd-1/6", "bkq-2x4"]
 

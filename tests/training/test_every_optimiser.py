@@ -20,9 +20,9 @@ from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.execution import Execution
 from nervelab.training.preemption import Stopped
 from nervelab.training.prepare import prepared
-from optimiser_records import RECORDS
-from small_images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
-from small_model import varied, write_plan
+from tests.support.configs import varied, write_plan
+from tests.support.images import checked_image_config, image_dataset, made_up_digits, packaged, pickled
+from tests.support.optimisers import RECORDS
 
 STEPS = 40
 

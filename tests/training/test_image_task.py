@@ -19,7 +19,7 @@ from nervelab.data.images import build_images
 from nervelab.errors import NervelabError
 from nervelab.models.mixer import build
 from nervelab.training.images import ImageTask, open_task
-from small_images import CLASSES, MIXER, image_config, image_dataset, made_up_digits, packaged, pickled
+from tests.support.images import CLASSES, MIXER, image_config, image_dataset, made_up_digits, packaged, pickled
 
 BOTH = {"augmentation": ["autoaugment", "cutmix"]}
 

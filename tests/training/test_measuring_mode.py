@@ -20,8 +20,8 @@ from nervelab.study.config import RunConfig
 from nervelab.training.loop import Loop
 from nervelab.training.schedule import measuring_seed
 from nervelab.training.text import open_task
-from small_model import varied
-from training.test_training import command, contents, saved_or_over, train, wait_for
+from tests.support.configs import varied
+from tests.training.test_training import command, contents, saved_or_over, train, wait_for
 
 MODES = ("eval", "train")
 

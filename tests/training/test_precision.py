@@ -20,8 +20,8 @@ from nervelab.study.config import RunConfig
 from nervelab.training.checkpoint import Checkpoints
 from nervelab.training.loop import Diverged, Loop
 from nervelab.training.text import open_task
-from optimiser_records import RECORDS
-from small_model import varied
+from tests.support.configs import varied
+from tests.support.optimisers import RECORDS
 
 STEPS = 12
 

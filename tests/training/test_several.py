@@ -19,7 +19,7 @@ from nervelab.training import __main__ as trainer
 from nervelab.training.execution import Execution
 from nervelab.training.preemption import Stopped
 from nervelab.training.several import Member, train_each
-from small_model import varied, write_plan
+from tests.support.configs import varied, write_plan
 
 
 class Never:

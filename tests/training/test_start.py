@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from nervelab.study.config import RunConfig
-from optimiser_records import RECORDS
-from small_model import varied, write_plan
+from tests.support.configs import varied, write_plan
+from tests.support.optimisers import RECORDS
 
 # Each takes a fifth of a second to two. torch._dynamo, which imports sympy, is what torch.compile needs.
 NEEDLESS = {"polars", "scipy", "pandas", "torch._dynamo", "sympy", "torchvision", "PIL", "nervelab.study"}

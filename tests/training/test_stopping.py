@@ -26,7 +26,7 @@ from nervelab.training.execution import Execution
 from nervelab.training.loop import Loop
 from nervelab.training.preemption import Stopped, StopRequest
 from nervelab.training.several import Member, train_each
-from small_model import varied, write_plan
+from tests.support.configs import varied, write_plan
 
 STEPS = 12
 

@@ -18,7 +18,7 @@ from nervelab.probes.positions import UNMEASURED
 from nervelab.study.config import RunConfig
 from nervelab.training.loop import Meter
 from nervelab.training.text import TextTask, open_task
-from small_model import varied
+from tests.support.configs import varied
 
 CONTEXT, VOCABULARY, END = 8, 20, 0
 LENGTHS = (3, 5, 12, 1, 7, 8, 4, 6) * 20

@@ -23,7 +23,7 @@ from nervelab import runfiles
 from nervelab.data.batches import TokenStore
 from nervelab.study.config import RunConfig
 from nervelab.training.checkpoint import Checkpoints
-from small_model import varied, write_plan
+from tests.support.configs import varied, write_plan
 
 SHORT = {"steps": 30, "eval_tokens": 1024}
 PROBE = {"tokens": 512, "points": 3, "early": [0, 5], "chunk": 8}

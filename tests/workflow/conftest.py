@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project import Project, create
+
+from tests.support.project import Project, create
 
 RELU = "model.activation: [gelu, relu]"
 LRELU = "model.activation: [gelu, learnable-leaky-relu]"

@@ -6,7 +6,8 @@ import json
 import re
 
 import pytest
-from project import Project
+
+from tests.support.project import Project
 
 ID = re.compile(rb"-[0-9a-f]{10}\b")
 

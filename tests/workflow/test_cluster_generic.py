@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from paced import PATIENCE, held_at, processes
-from project import ROOT, Project
+
+from tests.support.paced import PATIENCE, held_at, processes
+from tests.support.project import ROOT, Project
 
 PROFILE = "workflow/profiles/cluster-generic"
 TRAINER = r"nervelab\.training "

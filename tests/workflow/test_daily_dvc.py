@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from project import Project
+
+from tests.support.project import Project
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,8 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 import pytest
-from project import Project
+
+from tests.support.project import Project
 
 NOTHING = "Nothing to be done"
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import Project
+
+from tests.support.project import Project
 
 
 def trained_since(project: Project, before: dict[str, int]) -> set[str]:

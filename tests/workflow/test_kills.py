@@ -16,8 +16,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from paced import PATIENCE, awaited, held_at, line, processes, waits_for_a_lock
-from project import Project
+
+from tests.support.paced import PATIENCE, awaited, held_at, line, processes, waits_for_a_lock
+from tests.support.project import Project
 
 # Processes by what their command line says.
 TRAINER = r"nervelab\.training "

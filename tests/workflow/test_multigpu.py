@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from paced import PATIENCE, processes
-from project import Project
+
+from tests.support.paced import PATIENCE, processes
+from tests.support.project import Project
 
 PROFILE = "--profile workflow/profiles/multigpu"
 ON_CPU = f"snakemake trained {PROFILE} --cores 4 --config device=cpu --set-resources train:gpu=1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from project import Project
 
 from nervelab.study.runs import run_id
+from tests.support.project import Project
 
 
 @pytest.mark.slow

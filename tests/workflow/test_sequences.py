@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from project import Project, create
 
 from nervelab import runfiles
+from tests.support.project import Project, create
 
 FFN = "src/nervelab/models/ffn.py"
 # What a state consists of: a file, and the texts of which it holds one; the first is the template's.

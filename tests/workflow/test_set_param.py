@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from project import Project
+
+from tests.support.project import Project
 
 LR = "bases.tiny.laptop.optimisers.adamw.lr"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from project import Project
+from tests.support.project import Project
 
 
 def stages(project: Project) -> dict[str, tuple[str, list[str]]]:

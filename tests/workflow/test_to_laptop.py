@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from project import Project
+
+from tests.support.project import Project
 
 BUCKET = "runs"
 S3 = {

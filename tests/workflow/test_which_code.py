@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from environments import environment_at
-from project import Project
+
+from tests.support.project import Project
+from tests.workflow.environments import environment_at
 
 GELU, SILU = '"gelu": nn.GELU', '"gelu": nn.SiLU'
 FFN = "src/nervelab/models/ffn.py"

@@ -13,7 +13,6 @@ from nervelab.paper.architectures import BASELINE, PRELN_GELU
 
 KEPT = 0.1
 """By how much r with the eval loss may differ under an estimator that is fit to watch a training with."""
-METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
 from nervelab.aggregates.window import final, window_mean
+from nervelab.words.metrics import SPECTRAL
 
 SETTLED = 0.05
 """The share of its final value within which a metric counts as settled (NerVE, section 3.1, read as a number)."""
@@ -160,18 +161,11 @@ JS_FIRST_TWO = Quantity(
     _first_two_over_rest,
     by_ratio=True,
 )
-EFFECTS = {"se": "SE, post minus pre", "pr": "PR gain (post / pre)", "eee": "EEE, post minus pre"}
-"""What `effect` is, in words."""
-_EFFECT_UNITS = {"se": "nats", "pr": "", "eee": ""}
 MEAN_EFFECT = {
-    metric: Quantity(
-        f"{metric}_effect",
-        f"{words}, mean over layers",
-        _EFFECT_UNITS[metric],
-        _effect(metric),
-        by_ratio=metric == "pr",
+    id: Quantity(
+        f"{id}_effect", f"{metric.effect}, mean over layers", metric.effect_unit, _effect(id), by_ratio=metric.by_ratio
     )
-    for metric, words in EFFECTS.items()
+    for id, metric in SPECTRAL.items()
 }
 EARLY_EEE_PRE = Quantity("early_eee_pre", "EEE_pre of the first third of layers", "", _early("eee_pre"))
 EARLY_EEE_POST = Quantity("early_eee_post", "EEE_post of the first third of layers", "", _early("eee_post"))
@@ -207,11 +201,12 @@ QUANTITIES: tuple[Quantity, ...] = (
 
 def layer_effect(metric: str, layer: int) -> Quantity:
     """`effect` in one layer (from 0; readers see it from 1)."""
-    id, name = f"{metric}_effect_layer_{layer + 1}", f"{EFFECTS[metric]}, in layer {layer + 1}"
-    return Quantity(id, name, _EFFECT_UNITS[metric], _effect(metric, layer), by_ratio=metric == "pr")
+    of = SPECTRAL[metric]
+    id, name = f"{metric}_effect_layer_{layer + 1}", f"{of.effect}, in layer {layer + 1}"
+    return Quantity(id, name, of.effect_unit, _effect(metric, layer), by_ratio=of.by_ratio)
 
 
 def all_quantities(aggregates: Aggregates) -> tuple[Quantity, ...]:
     """`QUANTITIES`, and the effect in every layer that any of the baseline's siblings has."""
     layers = max((run.config["model"]["layers"] for run in aggregates.siblings()), default=0)
-    return (*QUANTITIES, *(layer_effect(metric, layer) for metric in EFFECTS for layer in range(layers)))
+    return (*QUANTITIES, *(layer_effect(metric, layer) for metric in SPECTRAL for layer in range(layers)))

@@ -17,7 +17,7 @@ from nervelab.build.locks import claim_build
 from nervelab.cluster.executors import mend
 from nervelab.cluster.queue import jobs_here, listed
 from nervelab.errors import NervelabError
-from nervelab.study.jobs import CPU, Jobs
+from nervelab.stages.jobs import CPU, Jobs
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow

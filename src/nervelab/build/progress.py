@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nervelab import layout, runfiles
-from nervelab.study.targets import Targets
+from nervelab.stages.chain import CORPUS, TOKENS, TRAIN
+from nervelab.stages.targets import Targets
 from nervelab.told import told
 
 
@@ -18,7 +19,6 @@ from nervelab.told import told
 class Snapshot:
     """The state of the wanted files at one moment; `running` maps run names to steps done and steps in all."""
 
-    data_left: int
     finished: frozenset[str]
     running: dict[str, tuple[int, int]]
     stage: str
@@ -83,14 +83,13 @@ class View:
         for name in names:
             if name not in finished and (layout.CHECKPOINTS / name).is_dir():
                 running[name] = (told(name).step, self.steps[name])
-        data_left = sum(not Path(file).exists() for file in self.targets.data_files)
-        if data_left:
-            stage = "fetching, cleaning and tokenising the data"
-        elif len(finished) < len(names):
-            stage = "training"
-        else:
-            stage = "analysing and rendering"
-        return Snapshot(data_left, finished, running, stage)
+        left = {
+            CORPUS: sum(not Path(file).exists() for file in self.targets.corpus_files),
+            TOKENS: sum(not Path(file).exists() for file in self.targets.tokens_files),
+            TRAIN: len(names) - len(finished),
+        }
+        doing = next((stage.doing for stage, missing in left.items() if missing), "analysing and rendering")
+        return Snapshot(finished, running, doing)
 
     def _steps_done(self, state: Snapshot) -> int:
         return sum(self.steps[name] for name in state.finished) + sum(step for step, _ in state.running.values())

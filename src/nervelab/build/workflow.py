@@ -16,7 +16,7 @@ from nervelab.build.progress import View
 from nervelab.build.reasons import LOG, reason
 from nervelab.build.supervise import STUCK, await_left_jobs, supervise
 from nervelab.errors import NervelabError
-from nervelab.study.targets import Targets
+from nervelab.stages.targets import Targets
 
 _STARTS = 3  # of Snakemake, where the queue loses the jobs that it waits for
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from nervelab import layout
 from nervelab.cluster.endings import Ending, ending, saved_steps
-from nervelab.study.jobs import Jobs
+from nervelab.stages.jobs import Jobs
 
 TRAINING_RULES = ("train", "train_together")
 SLURM = "snakemake_executor_plugin_slurm"

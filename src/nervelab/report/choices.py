@@ -24,16 +24,21 @@ def _sibling(config: Config) -> bool:
     return _decoder(config) and bool(config["dataset"]["stands_for"])
 
 
+def _states_deviation(config: Config) -> bool:
+    """Whether its maps start with a standard deviation that is stated, and not by their fan."""
+    return config["model"].get("init_std", "fan") != "fan"
+
+
 def _embeddings_scaled(config: Config) -> bool:
     """Whether its embeddings start as large as its maps, which the paper's do at a width of their own."""
-    deviation = config["model"].get("init_std", "fan")
-    return deviation != "fan" and math.isclose(config["model"]["embedding_std"], deviation)
+    model = config["model"]
+    return _states_deviation(config) and math.isclose(model["embedding_std"], model["init_std"])
 
 
 # A sentence is said if it holds of one of the runs.
 _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
     (
-        lambda config: _sibling(config) and config["model"].get("init_std", "fan") != "fan",
+        lambda config: _sibling(config) and _states_deviation(config),
         "A sibling's linear maps start with the paper's standard deviation times √(d of the paper / d), which gives "
         "its pre-activations the size that they have in the paper's model, as long as its embeddings start as small as "
         "the paper's.",

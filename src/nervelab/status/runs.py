@@ -15,8 +15,8 @@ from nervelab.build.locks import held
 from nervelab.cluster.queue import Job
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, read_mapping
+from nervelab.stages.targets import REMEDY, refuse_truncated
 from nervelab.study.runs import Project, Run
-from nervelab.study.targets import REMEDY, refuse_truncated
 from nervelab.told import failure, told
 
 DONE = ("finished", "stuck", "diverged")

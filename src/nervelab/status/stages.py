@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nervelab import layout
-from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
+from nervelab.datafiles import MANIFEST
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
+from nervelab.stages.chain import CORPUS, RENDERINGS, TOKENS
+from nervelab.stages.stamps import Stamp, differences
+from nervelab.stages.targets import Targets
 from nervelab.status.runs import Standing
 from nervelab.study.runs import Corpus, Project, Tokens
-from nervelab.study.stamps import Stamp, differences
-from nervelab.study.targets import Targets
 from nervelab.told import failure
 
 LISTED = 3  # names that a sentence lists, of more it says how many more
@@ -45,8 +46,8 @@ def data(project: Project) -> list[Made]:
     """How each corpus and each tokenised corpus stands that the runs need."""
     corpora, tokens = (list(_manifests(folder)) for folder in (layout.CORPORA, layout.TOKENS))
     return [
-        *(_data(each, CORPUS_FILES, corpora) for each in project.corpora.values()),
-        *(_data(each, TOKENS_FILES, tokens) for each in project.tokens.values()),
+        *(_data(each, CORPUS.files, corpora) for each in project.corpora.values()),
+        *(_data(each, TOKENS.files, tokens) for each in project.tokens.values()),
     ]
 
 
@@ -54,10 +55,11 @@ def stages(targets: Targets, runs: list[Standing]) -> list[Made]:
     """How each rendering stage stands: fresh as the DAG sees it, and why it is not."""
     found: list[Made] = []
     missing = [each.run.name for each in runs if not each.done]
-    for stage, stamp in targets.stages.items():
+    for stage in RENDERINGS:
+        stamp = targets.stages[stage.name]
         before = found[-1] if found else None
         follows = before is not None and before.state != "fresh"
-        known = {"what": stage, "name": str(targets.aggregates if stage == "aggregate" else targets.results)}
+        known = {"what": stage.name, "name": str(stage.writes_in(targets))}
         if not missing and not follows and stamp.valid():
             found.append(Made(**known, id=stamp.key, state="fresh"))
             continue
@@ -67,7 +69,7 @@ def stages(targets: Targets, runs: list[Standing]) -> list[Made]:
         elif missing:
             why.insert(0, f"runs are missing: {listed(missing)}")
         state = "stale" if stamp.lying() else "absent"
-        failed = failure(Path("logs") / f"{stage}.log")
+        failed = failure(Path("logs") / f"{stage.name}.log")
         found.append(Made(**known, id=stamp.key, state=state, why=tuple(why), failed=failed))
     return found
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from nervelab.build.locks import LOCK, held
 from nervelab.cluster.queue import jobs_here
+from nervelab.stages.prune import size, unwanted
+from nervelab.stages.targets import Targets
 from nervelab.status.runs import STATES, Standing, standings
 from nervelab.status.stages import Made, data, stages
 from nervelab.study.execution import block_weights
-from nervelab.study.prune import size, unwanted
 from nervelab.study.runs import load_project
-from nervelab.study.targets import Targets
 
 WIDTH = 100
 FEW = 8  # up to so many runs of a study that are not there are named, if others of it are

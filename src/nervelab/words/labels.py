@@ -70,10 +70,6 @@ MEASURING_MODES = {
 
 NOT_RUN = "not run at this scale"
 
-METRICS = {"se": "spectral entropy", "pr": "participation ratio", "eee": "eigenvalue early enrichment"}
-SHORT = {"se": "SE", "pr": "PR", "eee": "EEE"}
-UNITS = {"se": "nats", "pr": "dimensions", "eee": ""}
-
 WINDOW = (
     "Checkpoints count from {window} of the training steps on: one share for all runs, chosen once, with prototypes at "
     "laptop scale in view."

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from nervelab.aggregates.estimated import KEPT, METRICS, Fidelity, fidelity
+from nervelab.aggregates.estimated import KEPT, Fidelity, fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.window import pairs_with_eval_loss
 from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.statistics.blocks import MINIMUM, mean_interval
 from nervelab.statistics.within_run import pearson, shift
-from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
+from nervelab.words.labels import NOT_RUN, WINDOW, estimator_named
+from nervelab.words.metrics import COLUMNS, heading
 from nervelab.words.runs import named
 
 SAMPLES = ("sampling-0.05", "sampling-0.10", "sampling-0.25", "sampling-0.50")
@@ -41,7 +42,7 @@ def _ratio(measured: Fidelity | None, one: str, other: str, known: dict, aggrega
     known |= {"state": measured.full.state, "runs": (measured.full.row["name"],)}
     if measured.full.failed:
         return Effect(**known)
-    logs = [[np.log(measured.errors(name, metric).mean(axis=1)) for metric in METRICS] for name in (one, other)]
+    logs = [[np.log(measured.errors(name, metric).mean(axis=1)) for metric in COLUMNS] for name in (one, other)]
     series_S = np.mean(np.subtract(*logs), axis=0)
     if not np.isfinite(series_S).all():
         return Effect(**known, note="an error of exactly 0, or an unmeasured cell")
@@ -56,10 +57,10 @@ def _diagnostic(aggregates: Aggregates) -> tuple[Effect, ...]:
     effects = []
     for sample in SAMPLES:
         for metric in ("se_pre", "pr_pre", "se_post", "pr_post"):
-            name, _, site = metric.partition("_")
+            site = metric.partition("_")[2]
             known = {
                 "of": f"{named(PRELN_GELU)}, {estimator_named(sample)}",
-                "quantity": f"r of {SHORT[name]}_{site} less that of the full spectrum",
+                "quantity": f"r of {heading(metric)} less that of the full spectrum",
                 "claim": wanted[site],
             }
             effects.append(_shift(measured, sample, metric, known, aggregates))

@@ -15,7 +15,8 @@ from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, be
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, spearman_of
 from nervelab.statistics.estimate import Estimate
-from nervelab.words.labels import NOT_RUN, SHORT, WINDOW
+from nervelab.words.labels import NOT_RUN, WINDOW
+from nervelab.words.metrics import heading
 from nervelab.words.runs import named, outcome_over_widths
 
 TRACKS = {"pre": -0.9, "post": -0.8}
@@ -30,11 +31,6 @@ PREDICTOR, DECISIVE = "pr_post", 0.25
 """What decides early ranking: the paper's own strongest metric, at the last of the shares."""
 
 
-def _short(metric: str) -> str:
-    name, site = metric.rsplit("_", 1)
-    return f"{SHORT[name]}_{site}"
-
-
 def _sweep(model: Model) -> str:
     return f"{named(model)}, D = {WIDTHS[0]}d to {WIDTHS[-1]}d"
 
@@ -47,7 +43,7 @@ def _over_checkpoints(aggregates: Aggregates, *, site: str) -> tuple[Effect, ...
         known = {"of": _sweep(PRELN_GELU), "state": outcome_over_widths(runs), "runs": names(runs)}
         tracks = below(TRACKS[site])
         mean = Estimate() if rs is None else mean_correlation(rs, aggregates.confidence)
-        words = f"Pearson's r of {_short(metric)} over checkpoints"
+        words = f"Pearson's r of {heading(metric)} over checkpoints"
         effects.append(_effect(known, f"{words}, mean over widths", tracks, mean, by_width=rs))
         weakest = Estimate() if rs is None else Estimate(max(rs), max(rs), max(rs))
         effects.append(_effect(known, f"{words}, weakest width", below(0), weakest))
@@ -84,7 +80,7 @@ def _over_configurations(aggregates: Aggregates) -> tuple[Effect, ...]:
             estimate = Estimate()
             if known["state"] == "finished":
                 estimate = spearman_of(*final_pairs(runs, metric), aggregates.confidence)
-            effects.append(_effect(known, f"Spearman's r of {_short(metric)} with final eval loss", claim, estimate))
+            effects.append(_effect(known, f"Spearman's r of {heading(metric)} with final eval loss", claim, estimate))
     return tuple(effects)
 
 
@@ -102,7 +98,7 @@ def _inversion(aggregates: Aggregates) -> tuple[Effect, ...]:
             estimate = Estimate()
             if known["state"] == "finished":
                 estimate = pearson_of(*final_pairs(runs, metric), aggregates.confidence)
-            effects.append(_effect(known, f"Pearson's r of {_short(metric)} with final eval loss", claim, estimate))
+            effects.append(_effect(known, f"Pearson's r of {heading(metric)} with final eval loss", claim, estimate))
     return tuple(effects)
 
 
@@ -114,7 +110,7 @@ def _early(aggregates: Aggregates) -> tuple[Effect, ...]:
             decisive = (predictor, share) == (PREDICTOR, DECISIVE)
             ranking = early_ranking(aggregates, share, predictor)
             estimate = ranking.correlation if ranking.configurations >= FEWEST else Estimate(ranking.correlation.value)
-            name = "eval loss" if predictor == LOSS else _short(predictor)
+            name = "eval loss" if predictor == LOSS else heading(predictor)
             known = {
                 "of": f"{ranking.configurations} configurations",
                 "state": "finished" if runs else NOT_RUN,

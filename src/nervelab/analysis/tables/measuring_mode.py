@@ -9,10 +9,11 @@ from nervelab.aggregates.run import Run, names
 from nervelab.analysis.tables.table import METRIC_COLUMNS, RUNS, RUNS_TYPE, Column, Table
 from nervelab.files import canonical_json
 from nervelab.words.labels import MEASURING_MODES
+from nervelab.words.metrics import COLUMNS
 from nervelab.words.numbers import THIN, as_printed
 from nervelab.words.runs import outcome, run_named
 
-_DIGITS = {"se_pre": 3, "se_post": 3, "pr_pre": 2, "pr_post": 2, "eee_pre": 4, "eee_post": 4, "js": 4}
+_DIGITS = {column: metric.digits + 1 for column, metric in COLUMNS.items()}
 _COLUMNS = tuple(column for column in METRIC_COLUMNS if column.name in _DIGITS)
 _KINDS = ("eval", "train", "shift", "percent")
 _SCHEMA = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from nervelab.aggregates.find import Aggregates
+from nervelab.words.metrics import METRICS, SPECTRAL, heading
 from nervelab.words.numbers import MISSING, number, significant, whole
 
 
@@ -39,16 +40,17 @@ RUNS = "runs"
 """Of a frame as it is built: the names of the runs that were looked up for a row. They are traced by, not written."""
 RUNS_TYPE = pl.List(pl.String)
 
-METRIC_COLUMNS = (
-    Column("se_pre", "SE_pre", digits=2),
-    Column("se_post", "SE_post", digits=2),
-    Column("pr_pre", "PR_pre", digits=1),
-    Column("pr_post", "PR_post", digits=1),
-    Column("pr_gain", "PR gain", digits=2),
-    Column("eee_pre", "EEE_pre", digits=3),
-    Column("eee_post", "EEE_post", digits=3),
-    Column("js", "JS", significant=True),
-)
+
+def _metric_columns() -> Iterator[Column]:
+    for metric in METRICS:
+        for column in metric.columns:
+            digits = None if metric.significant else metric.digits
+            yield Column(column, heading(column), digits=digits, significant=metric.significant)
+        if metric is SPECTRAL["pr"]:
+            yield Column("pr_gain", "PR gain", digits=2)
+
+
+METRIC_COLUMNS = tuple(_metric_columns())
 """The metrics of a model, side by side."""
 
 

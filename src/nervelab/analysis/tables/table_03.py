@@ -15,7 +15,8 @@ from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.statistics.across_runs import pearson_of, spearman_of
 from nervelab.statistics.within_run import correlate
-from nervelab.words.labels import METRICS, SHORT, WINDOW
+from nervelab.words.labels import WINDOW
+from nervelab.words.metrics import SPECTRAL
 from nervelab.words.runs import named, outcome, outcome_over_widths
 
 CHECKPOINTS_ID = "table-03-checkpoints"
@@ -41,7 +42,7 @@ _WIDTHS = {
 
 def _over_checkpoints(aggregates: Aggregates) -> pl.DataFrame:
     rows = []
-    for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), METRICS, SITES):
+    for printed, metric, site in product(paper.rows(CHECKPOINTS_ID), SPECTRAL, SITES):
         run = aggregates.find(**printed["settings"], **SHORT_RECIPE)
         runs = () if run is None else (run,)
         row = _keys(printed, metric, site, outcome(runs)) | {RUNS: names(runs)}
@@ -53,7 +54,7 @@ def _keys(printed: dict[str, Any], metric: str, site: str, state: str) -> dict[s
     return {
         "model": named(printed["settings"]),
         "label": printed["label"],
-        "metric": METRICS[metric],
+        "metric": SPECTRAL[metric].name,
         "site": site,
         "state": state,
         "paper_pearson": printed["r"].get(f"{metric}_{site}"),
@@ -78,7 +79,7 @@ def _over_widths(aggregates: Aggregates) -> pl.DataFrame:
     for printed in paper.rows(WIDTHS_ID):
         runs = over_widths(aggregates, printed["settings"])
         state = outcome_over_widths(runs)
-        for metric, site in product(METRICS, SITES):
+        for metric, site in product(SPECTRAL, SITES):
             row = _keys(printed, metric, site, state) | {"model": printed["label"], RUNS: names(runs)}
             if state == "finished":
                 pairs = final_pairs(runs, f"{metric}_{site}")
@@ -94,7 +95,7 @@ def _as_printed(lines: dict[str, str]):
     """The arrangement of the paper's table: models side by side, a line for each metric and each kind of number."""
 
     def arrange(frame: pl.DataFrame) -> pl.DataFrame:
-        short = {name: SHORT[key] for key, name in METRICS.items()}
+        short = {metric.name: metric.short for metric in SPECTRAL.values()}
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for row in frame.iter_rows(named=True):
             for column, words in lines.items():

@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from nervelab.aggregates.estimated import KEPT, METRICS, fidelity
+from nervelab.aggregates.estimated import KEPT, fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import FULL, Run, names
 from nervelab.aggregates.window import pearson_over_checkpoints
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
-from nervelab.words.labels import NOT_RUN, SHORT, WINDOW, estimator_named
+from nervelab.words.labels import NOT_RUN, WINDOW, estimator_named
+from nervelab.words.metrics import COLUMNS, heading
 from nervelab.words.numbers import as_printed
 
 ERRORS_ID = "table-08-estimator-errors"
@@ -31,7 +32,7 @@ def _error_rows(aggregates: Aggregates) -> Iterator[dict[str, Any]]:
     printed = {row["estimator"]: row["percent"] for row in paper.rows(ERRORS_ID)}
     names = list(measured.estimated) if measured else list(printed)
     for name in names:
-        for metric in METRICS:
+        for metric in COLUMNS:
             row = _keys(name, metric, None if measured is None else measured.full)
             row["paper_percent"] = printed.get(name, {}).get(metric)
             if measured is not None and measured.comparable:
@@ -51,7 +52,7 @@ def _correlation_rows(aggregates: Aggregates) -> Iterator[dict[str, Any]]:
     printed = {row["estimator"]: row["r"] for row in paper.rows(CORRELATIONS_ID)}
     runs = {FULL: measured.full, **measured.estimated} if measured else dict.fromkeys(printed)
     for name, run in runs.items():
-        for metric in METRICS:
+        for metric in COLUMNS:
             row = _keys(name, metric, run) | {"paper_pearson": printed.get(name, {}).get(metric)}
             if run is not None:
                 row["pearson"] = pearson_over_checkpoints(run, metric)
@@ -82,7 +83,7 @@ def _kept(frame: pl.DataFrame) -> str:
 
 
 def _shift_in_words(row: dict[str, Any]) -> str:
-    return f"{row['words']} ({row['shift']:.3f}, {_heading(row['metric'])})"
+    return f"{row['words']} ({row['shift']:.3f}, {heading(row['metric'])})"
 
 
 def _advice(frame: pl.DataFrame) -> str:
@@ -124,18 +125,13 @@ def _by_metric(measured: str, digits: int, *, signed: bool) -> Callable[[pl.Data
             for column, words in ((f"paper_{measured}", "paper"), (measured, "measured")):
                 line = rows.setdefault((row["words"], words), {"words": row["words"], "line": words})
                 line[row["metric"]] = as_printed(row[column], None if words == "paper" else digits, signed=signed)
-        kept = [row for row in rows.values() if any(row[metric] is not None for metric in METRICS)]
-        return pl.DataFrame(kept, schema=dict.fromkeys(("words", "line", *METRICS), pl.String))
+        kept = [row for row in rows.values() if any(row[metric] is not None for metric in COLUMNS)]
+        return pl.DataFrame(kept, schema=dict.fromkeys(("words", "line", *COLUMNS), pl.String))
 
     return arrange
 
 
-def _heading(metric: str) -> str:
-    name, _, site = metric.partition("_")
-    return f"{SHORT[name]}_{site}" if site else "JS"
-
-
-_COLUMNS = (Column("words", "estimator"), Column("line", "number"), *(Column(each, _heading(each)) for each in METRICS))
+_COLUMNS = (Column("words", "estimator"), Column("line", "number"), *(Column(each, heading(each)) for each in COLUMNS))
 
 TABLE_8 = Table(
     id=ERRORS_ID,

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from nervelab.aggregates.run import Run
 from nervelab.report.figures import panels
 from nervelab.report.figures.figure import FAILED, STYLE, WIDTH, note
-from nervelab.words.labels import SHORT, UNITS
+from nervelab.words.metrics import SPECTRAL
 
 Columns = dict[str, Run | None]
 """Runs by the name of their column; None where there is none."""
@@ -72,11 +72,11 @@ def _row(row: Sequence[Axes], runs: Iterable[Run | None], metric: str, norm: Nor
     drawn = [axes for axes in row if axes.axison]
     if not drawn:
         return
-    drawn[0].set_ylabel(f"{SHORT[metric]} post\nlayer")
+    drawn[0].set_ylabel(f"{SPECTRAL[metric].short} post\nlayer")
     drawn[0].tick_params(left=True, labelleft=True)
     cax = row[-1].inset_axes((1.1, 0, 0.12, 1))
     colours = ScalarMappable(norm, panels.HEAT)
-    bar = cax.figure.colorbar(colours, cax=cax, label=UNITS[metric], ticks=MaxNLocator(4), extend="max")
+    bar = cax.figure.colorbar(colours, cax=cax, label=SPECTRAL[metric].unit, ticks=MaxNLocator(4), extend="max")
     bar.solids.set_rasterized(True)
 
 

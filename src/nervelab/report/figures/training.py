@@ -29,7 +29,8 @@ from nervelab.report.figures.panels import (
 )
 from nervelab.statistics.within_run import pearson
 from nervelab.words import numbers as shown
-from nervelab.words.labels import METRICS, UNITS, WINDOW, architecture
+from nervelab.words.labels import WINDOW, architecture
+from nervelab.words.metrics import SPECTRAL
 
 _BASELINES: dict[int, dict[str, Any]] = {
     1: {"placement": "preln", "activation": "gelu"},
@@ -54,9 +55,10 @@ def _draw(aggregates: Aggregates, *, number: int) -> Canvas:
     canvas = Canvas(figsize=(WIDTH, 6.0), layout="constrained")
     canvas.get_layout_engine().set(wspace=0.07, hspace=0.05)
     panels = canvas.subplots(2, 2)
-    for axes, metric in zip(panels.flat, METRICS, strict=False):
+    *of_spectra, last = panels.flat
+    for axes, metric in zip(of_spectra, SPECTRAL, strict=True):
         _metric_panel(axes, run, metric)
-    _js_panel(panels[1, 1], run, top=highest([aggregates.find(**other) for other in _BASELINES.values()], "js"))
+    _js_panel(last, run, top=highest([aggregates.find(**other) for other in _BASELINES.values()], "js"))
     canvas.legend(handles=_legend(), loc="outside lower center", ncols=len(_legend()), frameon=False)
     warning = f"This run is {run.state}: not a trained network" if run.failed else ""
     head(canvas, number, architecture(run.row), [run], aggregates.scale, warning=warning)
@@ -67,9 +69,9 @@ def _metric_panel(axes: Axes, run: Run, metric: str) -> None:
     spread_lines(axes, run, metric)
     axes.axvspan(0, window_start_step(run), color=_LEFT_OUT, linewidth=0, zorder=0)
     window, whole = (_correlations(run, metric, whole=whole) for whole in (False, True))
-    axes.set_title(f"{METRICS[metric].capitalize()}\n{window}\nwhole run: {whole}")
+    axes.set_title(f"{SPECTRAL[metric].name.capitalize()}\n{window}\nwhole run: {whole}")
     axes.set_xlabel("step")
-    axes.set_ylabel(UNITS[metric])
+    axes.set_ylabel(SPECTRAL[metric].unit)
     axes.margins(x=0.02, y=0.1)
     loss_axes = axes.twinx()
     steps_S = run.grid(f"{metric}_post").steps_S

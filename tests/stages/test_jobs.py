@@ -15,12 +15,12 @@ from snakemake.iocontainers import Wildcards
 from nervelab import runfiles
 from nervelab.errors import NervelabError
 from nervelab.files import write_json
+from nervelab.stages.jobs import Jobs
+from nervelab.stages.targets import Targets
 from nervelab.study.execution import Execution
-from nervelab.study.jobs import Jobs
 from nervelab.study.options import Options
 from nervelab.study.plans import content_of
-from nervelab.study.targets import Targets
-from study.project_files import PARAMS
+from tests.support.project_files import PARAMS
 
 SMALL = {"memory_mb": 500, "minutes": 10, "cpus": 1, "device": None, "accumulation": 1, "together": 4}
 LARGE = {"memory_mb": 9000, "minutes": 100, "cpus": 4, "device": "cuda", "accumulation": 2, "together": 1}

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from project import Project
+
+from tests.support.project import Project
 
 PATIENCE = 3600.0  # seconds, of a test that would else wait for ever: far more than any build takes
 

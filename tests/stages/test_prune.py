@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import write_texts
 
 from nervelab import cli
-from nervelab.study.prune import remove, size, unwanted
+from nervelab.stages.prune import remove, size, unwanted
 from nervelab.study.runs import load_project
+from tests.support.project import write_texts
 
 PARAMS = Path(__file__).parent.parent / "workflow" / "params.yaml"
 

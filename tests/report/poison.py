@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-from synthetic_runs import Planted
 
 from nervelab.files import sha256
+from tests.support.synthetic_runs import Planted
 
 METRICS = ("se_pre", "se_post", "pr_pre", "pr_post", "eee_pre", "eee_post", "js", "pr_gain", "delta_eee")
 

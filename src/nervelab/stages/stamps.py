@@ -44,6 +44,12 @@ class Stamp:
         """The name of a stamp that is not there yet."""
         return self.folder / f"{self.stage}-{self.key}.{1 + max(self._existing(), default=-1)}.json"
 
+    def names(self, path: Path) -> bool:
+        """Whether this is the path of one of these stamps, there or not."""
+        return (
+            path.parent == self.folder and path.name.rpartition(".")[0].rpartition(".")[0] == f"{self.stage}-{self.key}"
+        )
+
     def lying(self) -> list[Path]:
         """Every stamp of the stage that lies in the folder, under whatever key."""
         return sorted(self.folder.glob(f"{self.stage}-*.json"))

@@ -17,10 +17,11 @@ from typing import Any
 from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
 from nervelab.files import read_json
+from nervelab.stages.chain import TRAIN
+from nervelab.stages.targets import REMEDY, Targets
 from nervelab.study.execution import Execution, Size
 from nervelab.study.options import Options
 from nervelab.study.runs import Run
-from nervelab.study.targets import REMEDY, Targets, complete
 
 CPU = "cpu"
 
@@ -76,7 +77,7 @@ class Jobs:
             apart: whether each is trained by a job of its own.
         """
         runs = list(runs)
-        missing = [run for run in runs if not complete(run.folder, runfiles.RUN_FILES)]
+        missing = [run for run in runs if not TRAIN.is_there(run.folder)]
         shared = [] if apart else [each for each in self.shared(missing) if len(each) > 1]
         elsewhere = {run.name for each in shared for run in each}
         own = [str(run.folder / file) for run in runs if run.name not in elsewhere for file in runfiles.RUN_FILES]

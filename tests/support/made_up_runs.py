@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from synthetic_runs import D_MODEL, LAYERS, config
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.files import digest
 from nervelab.study.decisions import Analysis
+from tests.support.synthetic_runs import D_MODEL, LAYERS, config
 
 SETTINGS = Analysis(window_start=0.15, confidence=0.95, bootstrap=400, seed=0)
 

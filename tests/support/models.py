@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nervelab.models.decoder import Decoder, build
-from small_model import SMALL, VOCABULARY
+from tests.support.configs import SMALL, VOCABULARY
 
 
 def small(**changes: Any) -> Decoder:

@@ -141,7 +141,7 @@ def create(folder: Path) -> Project:
     # All of the small study stands in its params.yaml, so that is where DVC has to look for each section.
     stages = folder / "dvc.yaml"
     stages.write_text(re.sub(r"\{config/\w+\.yaml: \[(.*?)\]\}", r"\1", stages.read_text()))
-    shutil.copy(Path(__file__).with_name("params.yaml"), folder / "params.yaml")
+    shutil.copy(ROOT / "tests" / "workflow" / "params.yaml", folder / "params.yaml")
     write_texts(folder / "texts")
     project = Project(folder)
     project.run("git init -q -b main")

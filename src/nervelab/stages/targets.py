@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nervelab import layout, runfiles
-from nervelab.datafiles import CORPUS_FILES, MANIFEST, TOKENS_FILES
+from nervelab.datafiles import MANIFEST
 from nervelab.errors import NervelabError, damaged
 from nervelab.files import read_json
+from nervelab.stages.chain import CORPUS, RENDERINGS, RULES, TOKENS, TRAIN
+from nervelab.stages.stamps import Stamp
 from nervelab.study.fingerprint import fingerprint
-from nervelab.study.index import described
+from nervelab.study.params import Params
 from nervelab.study.runs import Project, Run, load_project
-from nervelab.study.stamps import Stamp
 
 REMEDY = "delete it and run make again."
-INDEX_ENTRY = "nervelab.study.index"
-AGGREGATE_ENTRY = "nervelab.aggregates.collect"
-ANALYSE_ENTRY = "nervelab.analysis.analyse"
-REPORT_ENTRIES = ("nervelab.report.report", "nervelab.report.provenance")
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class Targets:
             NervelabError: bad input, or a run on disk that was cut short.
         """
         targets = cls(load_project(params, scale, only), named=scale is not None, only=only)
+        refuse_names_of_rules(targets.project.params)
         targets.refuse_truncated()
         return targets
 
@@ -63,6 +60,11 @@ class Targets:
         return layout.aggregates_folder(self.project.scale, only=self.only)
 
     @property
+    def runs_json(self) -> Path:
+        """Where this build says which runs it consists of."""
+        return self.results / "runs.json"
+
+    @property
     def run_names(self) -> list[str]:
         """The names of the wanted runs, in the order of params.yaml."""
         return [run.name for run in self.project.runs]
@@ -75,7 +77,7 @@ class Targets:
     @property
     def to_train(self) -> list[Run]:
         """The wanted runs of which a file is missing."""
-        return [run for run in self.project.runs if not complete(run.folder, runfiles.RUN_FILES)]
+        return [run for run in self.project.runs if not TRAIN.is_there(run.folder)]
 
     @property
     def run_jsons(self) -> list[Path]:
@@ -85,7 +87,7 @@ class Targets:
     @property
     def run_files(self) -> list[str]:
         """Every file of every wanted run: a run of which one is deleted is trained again."""
-        return [str(run.folder / file) for run in self.project.runs for file in runfiles.RUN_FILES]
+        return TRAIN.paths(self.project)
 
     @property
     def runs_by_study(self) -> dict[str, list[Run]]:
@@ -97,12 +99,12 @@ class Targets:
     @property
     def corpus_files(self) -> list[str]:
         """Every file of every wanted corpus."""
-        return [str(layout.CORPORA / id / file) for id in self.project.corpora for file in CORPUS_FILES]
+        return CORPUS.paths(self.project)
 
     @property
     def tokens_files(self) -> list[str]:
         """Every file of every wanted tokenised corpus."""
-        return [str(layout.TOKENS / id / file) for id in self.project.tokens for file in TOKENS_FILES]
+        return TOKENS.paths(self.project)
 
     @property
     def data_files(self) -> list[str]:
@@ -114,7 +116,7 @@ class Targets:
 
     def needed_to_tokenise(self, wildcards: Any) -> list[str]:
         """What has to be there before a corpus is tokenised: its manifest."""
-        if complete(layout.TOKENS / wildcards.id, TOKENS_FILES):
+        if TOKENS.is_there(layout.TOKENS / wildcards.id):
             return []
         tokens = self.project.tokens.get(wildcards.id)
         if tokens is None:
@@ -125,7 +127,7 @@ class Targets:
 
     def needed_to_train(self, wildcards: Any) -> list[str]:
         """What has to be there before a run is trained: its plan and the manifest of its data."""
-        if complete(layout.run_folder(wildcards.scale, wildcards.name), runfiles.RUN_FILES):
+        if TRAIN.is_there(layout.run_folder(wildcards.scale, wildcards.name)):
             return []
         plan = layout.plan_path(wildcards.name)
         if wildcards.name in self.run_names:
@@ -141,16 +143,13 @@ class Targets:
     @cached_property
     def stages(self) -> dict[str, Stamp]:
         """The stamps of the rendering stages: each key holds the key of the stage before."""
-        project, stamps = self.project, self.results / "stamps"
-        listed = [described(run) for run in project.runs]
-        asked = {"scale": project.scale, "runs": listed, "data": sorted(project.data)}
-        index = Stamp(stamps, "index", asked | {"code": fingerprint([INDEX_ENTRY])})
-        code = fingerprint([AGGREGATE_ENTRY])
-        aggregate = Stamp(self.aggregates, "aggregate", {"before": index.key, "code": code})
-        decided = {"before": aggregate.key, "analysis": project.params.analysis.model_dump(mode="json")}
-        analyse = Stamp(stamps, "analyse", decided | {"code": fingerprint([ANALYSE_ENTRY])})
-        report = Stamp(stamps, "report", {"before": analyse.key, "code": fingerprint(REPORT_ENTRIES)})
-        return {stamp.stage: stamp for stamp in (index, aggregate, analyse, report)}
+        stamps: dict[str, Stamp] = {}
+        before: dict[str, Any] = {}
+        for stage in RENDERINGS:
+            determinants = before | stage.determinants(self) | {"code": fingerprint(stage.entries)}
+            stamps[stage.name] = Stamp(stage.stamps(self), stage.name, determinants)
+            before = {"before": stamps[stage.name].key}
+        return stamps
 
     @cached_property
     def stamps(self) -> dict[str, str]:
@@ -173,6 +172,18 @@ class Targets:
             refuse_truncated(run)
 
 
+def refuse_names_of_rules(params: Params) -> None:
+    """Refuse a study with the name of a rule: a study is a target of the workflow too.
+
+    Raises:
+        NervelabError: names the study.
+    """
+    for name in params.studies:
+        if name in RULES:
+            where = params.where(("studies", name))
+            raise NervelabError(f"{where}: a target of the workflow has this name; give the study another.")
+
+
 def refuse_truncated(run: Run) -> None:
     """Refuse a folder of another run, or with a file of the wrong size or without its end.
 
@@ -188,11 +199,6 @@ def refuse_truncated(run: Run) -> None:
             raise NervelabError(f"{recorded} belongs to run {content.get('id')}, not {run.id}: {REMEDY}")
         for file in runfiles.RUN_FILES:
             _refuse_wrong_size(run.folder / file, content["bytes"].get(file))
-
-
-def complete(folder: Path, files: Iterable[str]) -> bool:
-    """Whether a folder holds all of these files."""
-    return all((folder / file).exists() for file in files)
 
 
 def _said_by(recorded: Path) -> dict[str, Any]:

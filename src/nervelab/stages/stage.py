@@ -1,0 +1,76 @@
+"""What a stage of the workflow is: of two kinds, by how it is known what is fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nervelab.stages.targets import Targets
+    from nervelab.study.runs import Project
+
+
+@dataclass(frozen=True)
+class Folders:
+    """A stage that fills a folder for each thing that is wanted; its id is in the path, so presence is freshness.
+
+    Attributes:
+        name: what a thing of it is called: "corpus", "tokens", "run".
+        target: the target of the workflow that makes them all.
+        doing: what a build does while one of them is missing.
+        rules: of the workflow, by which it does.
+        files: what a folder holds once it is whole.
+        wanted: the folders that a project asks for.
+        verify: compares a folder with what it says of itself; raises NervelabError.
+    """
+
+    name: str
+    target: str
+    doing: str
+    rules: tuple[str, ...]
+    files: tuple[str, ...]
+    wanted: Callable[[Project], Iterable[Path]]
+    verify: Callable[[Path], object]
+
+    def paths(self, project: Project) -> list[str]:
+        """Every file of every wanted folder."""
+        return [str(folder / file) for folder in self.wanted(project) for file in self.files]
+
+    def is_there(self, folder: Path) -> bool:
+        """Whether a folder holds all of its files."""
+        return all((folder / file).exists() for file in self.files)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a rendering stage read, and what it wrote."""
+
+    read: Iterable[Path]
+    written: Iterable[Path]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A stage that writes files of fixed names, for which a stamp vouches; each depends on the one before it.
+
+    Attributes:
+        name: of the stage, its verb and its rule.
+        target: the target of the workflow that makes it; None where that is the target of another stage.
+        says: what it does, a sentence.
+        entries: the modules whose code, with all that they import, determines its files.
+        determinants: what else determines them, by name.
+        writes_in: the folder that it writes in.
+        stamps: the folder of its stamps.
+        make: makes its files.
+    """
+
+    name: str
+    target: str | None
+    says: str
+    entries: tuple[str, ...]
+    determinants: Callable[[Targets], dict[str, Any]]
+    writes_in: Callable[[Targets], Path]
+    stamps: Callable[[Targets], Path]
+    make: Callable[[Targets], Made]

@@ -10,13 +10,13 @@ from pathlib import Path
 RENDER = """
 from dataclasses import replace
 from pathlib import Path
+from tests.support.made_up_runs import SETTINGS
 from tests.support.synthetic_runs import LAPTOP, write_study
 from nervelab.aggregates.collect import aggregate
 from nervelab.analysis.analyse import analyse
 from nervelab.report.report import render
-from nervelab.study.decisions import Analysis
 
-root, settings = Path("made"), Analysis(window_start=0.15, confidence=0.95, bootstrap=200, seed=0)
+root, settings = Path("made"), SETTINGS
 runs = (replace(LAPTOP[0], outcome="stuck"), LAPTOP[2], replace(LAPTOP[4], outcome="diverged"))
 runs_json, folders = write_study(root, runs, scale="smoke")
 aggregate(runs_json, folders, root / "aggregates")

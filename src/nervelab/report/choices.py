@@ -53,7 +53,7 @@ _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
     (
         _sibling,
         "Rates, the share of warm-up and the start of the embeddings were chosen by the final eval loss of seed 0 "
-        "alone (`make ONLY=tune`), before any finding was looked at.",
+        "alone (`make ONLY=tune`), before any finding was looked at again.",
     ),
     (
         lambda config: _decoder(config) and config["model"]["placement"] == "preln",
@@ -93,7 +93,9 @@ _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
     (
         lambda config: config["optimiser"]["name"] in ("muon", "dion"),
         "Muon (with Nesterov's form) and Dion train the hidden matrices, AdamW everything else, the head at its rate / "
-        "√d, as Dion's authors scale it. They take Lion there; Muon's iteration has torch's coefficients, not theirs.",
+        "√d, as Dion's authors scale it, with the betas that their optimisers have by default: 0.95 and 0.98 stand in "
+        "their train.py and are not read. They take Lion there, which is not tried here; Muon's iteration has torch's "
+        "coefficients, not theirs.",
     ),
     (
         lambda config: _decoder(config) and config["model"]["activation"] == "squared-relu",
@@ -109,6 +111,16 @@ _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
         lambda config: config["training"]["windows"] == "documents",
         "LLaMA's sequences are documents, cut at the context or filled up with padding, which neither losses nor "
         "spectra count; numbers of held-out tokens count it.",
+    ),
+    (
+        lambda config: _sibling(config) and config["training"]["windows"] == "documents",
+        "Rates of LLaMA were swept at 71M alone and serve all its sizes, MixLN's being twice the others'; the paper "
+        "halves its rate at 1.3B. What MixLN does there may be its rate's doing.",
+    ),
+    (
+        lambda config: config["training"]["windows"] == "chunks",
+        "“Step n” is the network after n updates, step 0 the untrained one. The released callback starts at step 1 and "
+        "lags by one logging interval: what it writes as step 400 is the network after 200 updates.",
     ),
     (
         lambda config: config["training"]["windows"] == "chunks",

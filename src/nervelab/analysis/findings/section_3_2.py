@@ -102,7 +102,7 @@ NORMFREE = (
         effects=_inertia,
         caveat=(
             "EEE before the nonlinearity is at least about 1 − d/D by construction: 0.75 at D = 4d. Of four layers, "
-            "a third rounded up is half. At laptop scale EEE before the nonlinearity is above 0.95 in every model."
+            "a third rounded up is half."
         ),
     ),
     Finding(

@@ -71,8 +71,8 @@ _LEVEL = {
     ),
     "accuracy": (
         "Two models are level if 0 lies in the {confidence} interval of their difference as that of two independent "
-        "shares of the held-out images (wider than need be, as the images are the same); one seed each, so what a seed "
-        "does comes on top of it."
+        "shares of the held-out images, each the mean over the model's seeds (wider than need be, as the images are "
+        "the same); what seeds do comes on top of it."
     ),
 }
 

@@ -63,9 +63,9 @@ RATES = Table(
     caption=(
         "What `make ONLY=tune` sweeps: the final eval loss of one seed at each rate, by model, length and the standard "
         "deviation that its embeddings start with. The rates of `recipes` in params.yaml are chosen from it, by eval "
-        "loss alone and before any finding is looked at. Muon and Dion train the hidden matrices at the first rate, "
-        "AdamW everything else at the second. A rate at an end of its row, if it has the lowest loss, is not known to "
-        "be the best."
+        "loss alone and before any finding is looked at again. Muon and Dion train the hidden matrices at the first "
+        "rate, AdamW everything else at the second. A rate at an end of its row, if it has the lowest loss, is "
+        "not known to be the best."
     ),
     columns=(
         Column("model", "model"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 
 import polars as pl
 from scipy.stats import norm
@@ -29,14 +30,14 @@ def by_loss(noise: Noise | None) -> Difference:
 
 
 def by_errors(confidence: float) -> Difference:
-    """By the share of images that one run of each gets wrong, with the interval of a difference of two binomials.
+    """By the share of images that each gets wrong, the mean over seeds, as a difference of two binomials.
 
     All models see the same images, so the interval is wider than it need be; it knows nothing of seeds. Where the
     number of images is not among the settings of the data, nothing is known of the difference: any order is open.
     """
 
     def difference(runs: Sequence[Run], others: Sequence[Run]) -> Estimate:
-        shares = [1 - run.row["eval_accuracy"] for run in (runs[0], others[0])]
+        shares = [1 - fmean(run.row["eval_accuracy"] for run in of) for of in (runs, others)]
         images = runs[0].config["dataset"].get("validation_images")
         value = shares[0] - shares[1]
         if images is None:

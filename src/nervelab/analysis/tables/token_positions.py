@@ -13,7 +13,7 @@ from nervelab.words.runs import run_named
 _METRICS = tuple(column.name for column in METRIC_COLUMNS)
 _SCHEMA = {
     **dict.fromkeys(("model", "group", "words"), pl.String),
-    "n_tokens": pl.Int64,
+    **dict.fromkeys(("seed", "n_tokens"), pl.Int64),
     **dict.fromkeys((*_METRICS, "ratio", "ratio_low", "ratio_high"), pl.Float64),
     "state": pl.String,
     RUNS: RUNS_TYPE,
@@ -29,7 +29,7 @@ def _build(aggregates: Aggregates) -> pl.DataFrame:
         last = own.filter(pl.col("step") == pl.col("step").max())
         means = last.group_by("group", maintain_order=True).agg(pl.col("n_tokens").first(), pl.col(_METRICS).mean())
         for row in means.join(_against_the_first(last), on="group", how="left", maintain_order="left").to_dicts():
-            known = {"model": run_named(run.row, without=("measure_by_position",))}
+            known = {"model": run_named(run.row, without=("measure_by_position",)), "seed": run.row["seed"]}
             rows.append(known | row | {"words": GROUPS[row["group"]], "state": run.state, RUNS: [run.row["name"]]})
     return pl.DataFrame(rows, schema=_SCHEMA)
 
@@ -48,9 +48,10 @@ def _against_the_first(last: pl.DataFrame) -> pl.DataFrame:
 def _remark(frame: pl.DataFrame) -> str:
     """How far the last group of each model is from its first."""
     finished = frame.filter(pl.col("ratio").is_not_null(), state="finished")
-    last = finished.group_by("model", maintain_order=True).last()
+    last = finished.group_by("model", "seed", maintain_order=True).last()
     said = (
         f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f}) in “{row['model']}”"
+        + (f", seed {row['seed']}" if row["seed"] else "")
         for row in last.to_dicts()
     )
     if last.is_empty():
@@ -64,13 +65,14 @@ BY_POSITION = Table(
     caption=(
         "NerVE, appendix J, has figures only and says of them: under PreLN GELU PR_post of late tokens is roughly "
         "twice that of early ones, mainly in the deeper half (up to 125 % more, says its section on limitations), "
-        "under ReLU less; norm-free and in a Mixer there is hardly a difference. Here: after training, one seed each, "
+        "under ReLU less; norm-free and in a Mixer there is hardly a difference. Here: after training, run by run, "
         "averaged over layers; over all tokens, over each third of the sequence, or over the upper and the lower "
         "patches of an image. A group has fewer tokens than all of them, which alone lowers PR a little where tokens "
         "are not many times D. What the spread over seeds of the ratio is, is not known."
     ),
     columns=(
         Column("model", "model"),
+        Column("seed", "seed"),
         Column("words", "tokens"),
         Column("n_tokens", "number of tokens", grouped=True),
         *METRIC_COLUMNS,

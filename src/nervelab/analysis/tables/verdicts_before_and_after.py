@@ -22,7 +22,7 @@ _SCHEMA = {
     **dict.fromkeys(_ENDS, pl.Float64),
     RUNS: RUNS_TYPE,
 }
-START, LENGTH = "start, rates and schedule", "length"
+START, LENGTH = "start, windows, rates, betas, decay and schedule", "length"
 
 
 def verdicts_before() -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.lengths import LENGTHS
-from nervelab.analysis.tables.verdicts_before_and_after import BEFORE, LENGTH, START, verdicts_before
+from nervelab.analysis.tables.verdicts_before_and_after import BEFORE, COUNTING, LENGTH, START, verdicts_before
 from tests.support.made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_estimators
 
 AS_GELU = behaving({("preln", "relu"): ("preln", "gelu"), ("preln", "gelu"): ("preln", "relu")})
@@ -53,6 +53,16 @@ def test_where_shorter_runs_give_the_verdict_of_before_it_was_the_length():
     assert row["value_before"] == pytest.approx(verdicts_before()["gelu-broader"]["value"])
     assert row["value"] > 1 > row["value_before"]
     assert all(name.startswith("long") for name in row["runs"])
+
+
+def test_where_the_effects_counted_as_before_give_the_verdict_of_before_it_was_the_counting():
+    """JS of layers that are nearly alike: it fades in deep layers, as claimed, and is not localised."""
+    assert verdicts_before()["js-bands"]["verdict"] == "contradicted"
+    even = gathered(with_estimators())
+    levelled = 0.1 - 0.001 * pl.col("layer") + 0.01 * (pl.col("js") - pl.col("js").mean())
+    table = BEFORE.build(replace(even, spectra=even.spectra.with_columns(js=levelled)))
+    row = table.row(by_predicate=pl.col("finding") == "js-bands", named=True)
+    assert (row["after"], row["turned_by"]) == ("in part", COUNTING)
 
 
 def test_models_of_both_lengths_stand_side_by_side():

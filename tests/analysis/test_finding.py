@@ -1,6 +1,7 @@
 """From effects to a verdict: one rule, in every combination."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -111,7 +112,7 @@ _SHOWN = st.builds(shown, st.sampled_from(_STATES))
 
 
 @given(st.lists(_CLAIMED, min_size=1, max_size=6), st.lists(_SHOWN, max_size=3), st.randoms())
-def test_a_verdict_is_the_gravest_thing_that_any_claimed_effect_says(claimed, others, random):
+def test_a_verdict_follows_from_how_many_effects_are_what(claimed, others, random):
     effects = [*claimed, *others]
     random.shuffle(effects)
     verdict = verdict_of(tuple(effects))
@@ -120,24 +121,39 @@ def test_a_verdict_is_the_gravest_thing_that_any_claimed_effect_says(claimed, ot
         expected = "not run"
     elif states != {"finished"}:
         expected = "inconclusive"
-    elif "no" in holds:
-        expected = "contradicted"
-    elif "open" in holds:
-        expected = "inconclusive"
-    else:
+    elif set(holds) == {"yes"}:
         expected = "supported"
+    elif set(holds) == {"no"}:
+        expected = "contradicted"
+    else:
+        expected = "in part" if {"yes", "no"} <= set(holds) else "inconclusive"
     assert verdict.verdict == expected
     assert verdict.effects == tuple(effects)
     if states == {"finished"}:
-        counted = {"contradicted": "no", "inconclusive": "open", "supported": "yes"}[expected]
-        assert verdict.reason.startswith(f"{holds.count(counted)} of {len(claimed)} effects ")
+        for said in {"yes": "effects? as claimed", "no": "contradicts? the claim", "open": "open"}.items():
+            found = re.search(rf"(\d+) of {len(claimed)} {said[1]}", verdict.reason)
+            assert (int(found[1]) if found else 0) == holds.count(said[0])
 
 
 @pytest.mark.parametrize(
     ("effects", "verdict", "reason"),
     [
-        ([effect(), effect("open"), effect("no")], "contradicted", "1 of 3 effects otherwise than claimed"),
-        ([effect(), effect("open"), effect("open")], "inconclusive", "2 of 3 effects open"),
+        (
+            [effect(), effect("open"), effect("no")],
+            "in part",
+            "1 of 3 effects as claimed, 1 of 3 contradicts the claim, 1 of 3 open",
+        ),
+        ([effect("no"), effect("no")], "contradicted", "2 of 2 contradict the claim"),
+        (
+            [effect("no"), effect("open")],
+            "inconclusive",
+            "1 of 2 decided: 1 of 2 contradicts the claim, 1 of 2 open",
+        ),
+        (
+            [effect(), effect("open"), effect("open")],
+            "inconclusive",
+            "1 of 3 decided: 1 of 3 effects as claimed, 2 of 3 open",
+        ),
         ([effect(), effect(), shown()], "supported", "2 of 2 effects as claimed"),
         ([effect(state=NOT_RUN, of="b"), effect("no")], "not run", f"b: {NOT_RUN}"),
         ([effect(state=NOT_RUN, of="b"), effect(state=NOT_RUN, of="c")], "not run", f"b; c: {NOT_RUN}"),
@@ -173,17 +189,21 @@ def test_how_clearly_an_effect_is_as_claimed(claim, low, high, clearance):
 
 
 @given(st.lists(st.tuples(_ENDS, _ENDS).map(sorted), min_size=1, max_size=5))
-def test_the_weakest_effect_decides(intervals):
+def test_the_effect_on_which_the_verdict_hangs_decides(intervals):
     verdict = verdict_of(tuple(Effect("a", "b", above(0), low=low, high=high) for low, high in intervals))
     deciding = verdict.deciding
-    assert deciding.holds == {"supported": "yes", "contradicted": "no", "inconclusive": "open"}[verdict.verdict]
+    assert (
+        deciding.holds
+        == {"supported": "yes", "contradicted": "no", "in part": "no", "inconclusive": "open"}[verdict.verdict]
+    )
 
     def share_below(effect):  # for the same claim of all, what is weaker lies below 0 with more of itself
         return -effect.low / (effect.high - effect.low)
 
     alike = [each for each in verdict.effects if each.holds == deciding.holds]
     if all(each.high - each.low > 1e-6 for each in alike):
-        assert share_below(deciding) == pytest.approx(max(map(share_below, alike)))
+        nearest = min if verdict.verdict == "contradicted" else max
+        assert share_below(deciding) == pytest.approx(nearest(map(share_below, alike)))
 
 
 def test_an_effect_that_lacks_a_run_decides_before_all_others():

@@ -45,9 +45,13 @@ def test_what_the_paper_claims_is_supported(finding):
     assert {effect.holds for effect in verdict.effects if effect.claim is not None} == {"yes"}
 
 
+# Whose reverse leaves standing what is claimed beside it: a level, or what another model does.
+REVERSED_IN_PART = ("js-bands", "normfree-compensation", "return-on-width")
+
+
 def test_the_reverse_is_contradicted(finding):
     verdict = finding.decide(gathered(with_estimators(), *CASES[finding.id].reverse))
-    assert verdict.verdict == "contradicted"
+    assert verdict.verdict == ("in part" if finding.id in REVERSED_IN_PART else "contradicted")
     assert "no" in {effect.holds for effect in verdict.effects}
 
 
@@ -176,10 +180,10 @@ def test_an_inversion_is_of_correlations_over_widths_before_and_after():
         assert effect.runs == tuple(run.row["name"] for run in sweep)
 
 
-def test_an_inversion_is_contradicted_where_what_is_before_predicts_too():
+def test_an_inversion_holds_in_part_where_what_is_before_predicts_too():
     aggregates = gathered(with_estimators(), *behaving({BARE_RELU: GELU, BARE_LEAKY: GELU}))
     verdict = BY_ID["r-inversion"].decide(aggregates)
-    assert verdict.verdict == "contradicted"
+    assert verdict.verdict == "in part"
     assert [effect.holds for effect in verdict.effects] == ["no", "no", "yes", "yes"] * 2
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from nervelab.analysis.analyse import analyse
 from nervelab.analysis.baselines import NAMED
+from nervelab.analysis.findings.finding import WORDS
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.metrics import KEYS, LETTERS, metrics
 from nervelab.words.labels import BASES
@@ -55,7 +56,7 @@ def test_verdicts_deciding_effects_and_losses_are_those_of_the_tables(whole):
     findings = pl.read_csv(whole / "findings.csv", infer_schema_length=None)
     for finding in FINDINGS:
         assert known[f"effects.{finding.id}"] == weakest(findings.filter(id=finding.id)), finding.id
-    for word in ("supported", "contradicted", "inconclusive", "not run"):
+    for word in WORDS:
         by_id = findings.unique("id").filter(verdict=word)
         assert known[f"verdicts.{word.replace(' ', '-')}"] == len(by_id)
     trained = pl.read_parquet(whole / "aggregates" / "runs.parquet")
@@ -64,7 +65,7 @@ def test_verdicts_deciding_effects_and_losses_are_those_of_the_tables(whole):
         settings = {key: value for key, value in model.items() if key != "recipe"}
         losses = trained.filter(**settings)["eval_loss"].to_list()
         assert known.get(f"loss.{name}") == (pytest.approx(fmean(losses)) if losses else None), name
-    assert len(known) == 4 + len(FINDINGS) + 9  # all but the block of the released code
+    assert len(known) == len(WORDS) + len(FINDINGS) + 9  # all but the block of the released code
 
 
 def test_a_failed_baseline_has_no_loss_and_an_absent_one_no_name(write):

@@ -11,7 +11,7 @@ from typing import Any
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
 from nervelab.analysis.baselines import baselines
-from nervelab.analysis.findings.finding import Verdict
+from nervelab.analysis.findings.finding import WORDS, Verdict
 from nervelab.files import digest
 from nervelab.words.runs import outcome
 
@@ -19,8 +19,6 @@ KEYS = 70
 """The most numbers that metrics.json holds."""
 LETTERS = 32
 """The longest name of one, as DVC prints it: `group.name`."""
-
-_WORDS = ("supported", "contradicted", "inconclusive", "not run")
 
 
 def metrics(verdicts: Mapping[str, Verdict], aggregates: Aggregates) -> dict[str, Any]:
@@ -31,9 +29,9 @@ def metrics(verdicts: Mapping[str, Verdict], aggregates: Aggregates) -> dict[str
     """
     counts = Counter(verdict.verdict for verdict in verdicts.values())
     losses = {name: mean_loss(runs) for name, runs in losses_of(aggregates).items()}
-    room = KEYS - len(_WORDS) - len(verdicts)
+    room = KEYS - len(WORDS) - len(verdicts)
     return {
-        "verdicts": {word.replace(" ", "-"): counts[word] for word in _WORDS},
+        "verdicts": {word.replace(" ", "-"): counts[word] for word in WORDS},
         "effects": {id: verdict.deciding.value for id, verdict in verdicts.items()},
         "loss": dict(list(losses.items())[:room]),
     }

@@ -12,7 +12,7 @@ import polars as pl
 
 from nervelab.analysis.analyse import FINDINGS_SCHEMA
 from nervelab.analysis.environments import Environment, mixtures
-from nervelab.analysis.findings.finding import VERDICTS, Finding
+from nervelab.analysis.findings.finding import VERDICTS, WORDS, Finding
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.analysis.tables.settings import SETTINGS
@@ -70,6 +70,7 @@ def context(
         "data": [_data(name, facts) for name, facts in sorted(listing.get("data", {}).items())],
         "findings": findings,
         "mixed": [finding for finding in findings if finding["mixed"]],
+        "words": WORDS,
         "counts": Counter(finding["verdict"] for finding in findings),
         "sections": _sections(findings),
         "decided": _in_order(

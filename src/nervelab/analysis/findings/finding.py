@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.words.labels import NOT_RUN
 
-Word = Literal["supported", "contradicted", "inconclusive", "not run"]
+Word = Literal["supported", "contradicted", "in part", "inconclusive", "not run"]
+WORDS: tuple[Word, ...] = get_args(Word)
 Holds = Literal["yes", "no", "open", ""]
-_GRAVEST_FIRST: tuple[Holds, ...] = ("no", "open", "yes")
 
 VERDICTS = (
     "A finding is a list of effects, each with an interval and with the range in which the claim wants it. An effect "
-    "is as claimed if its whole interval lies in that range, otherwise than claimed if no part of the interval does, "
-    "and open if only a part does or if its interval is not known; a number that is exact is its own interval. "
-    "Supported: every effect is as claimed. Contradicted: at least one is otherwise than claimed. Inconclusive: "
-    "neither, or a run that is needed failed. Not run: this scale does not train a run that is needed. The effect that "
-    "decides is the weakest: the one whose interval, in halves of its width, lies least inside its range or farthest "
-    "out of it; where a run is absent or failed, the effect that lacks it. Effects of which nothing is claimed are "
-    "shown for comparison. Intervals are not corrected for the number of effects: of "
-    "twenty at the 95 % level one may miss its true value."
+    "is as claimed if its whole interval lies in that range, it contradicts the claim if no part of the interval does, "
+    "and it is open if only a part does or if its interval is not known; a number that is exact is its own interval. "
+    "Supported: every effect is as claimed. Contradicted: every effect contradicts the claim. In part: at least one is "
+    "as claimed and at least one contradicts the claim. Inconclusive: anything else, and wherever a run that is needed "
+    "failed. Not run: this scale does not train a run that is needed. The effect that decides is the one on which the "
+    "verdict hangs: of those that made it so, the least clear, measured in halves of the width of its interval from "
+    "the claimed range; of a finding that holds in part, the clearest of those that contradict the claim; where a run "
+    "is absent or failed, the effect that lacks it. Effects of which nothing is claimed are shown for comparison. "
+    "Intervals are not corrected for the number of effects: of twenty at the 95 % level one may miss its true value."
 )
 """How a verdict follows from effects, in words for readers; `verdict_of` in code."""
 
@@ -120,7 +122,7 @@ class Effect:
     def clearance(self) -> float:
         """How far inside the claimed range the interval lies, in halves of its width.
 
-        From 0 on it is as claimed, below -2 otherwise than claimed; at -1, where an unknown interval is put too, a
+        From 0 on it is as claimed, below -2 it contradicts the claim; at -1, where an unknown interval is put too, a
         bound of the claim lies in its middle. Infinite for an exact number, and where nothing is claimed.
         """
         if self.claim is None:
@@ -144,12 +146,17 @@ class Verdict:
 
     @property
     def deciding(self) -> Effect:
-        """The weakest of the effects of which something is claimed: that which lacks a run, else the least clear."""
+        """The effect on which the verdict hangs: see `VERDICTS`."""
         claimed = [effect for effect in self.effects if effect.claim is not None]
         unfinished = [effect for effect in claimed if effect.state != "finished"]
-        absent = [effect for effect in unfinished if effect.state == NOT_RUN]
-        weakest = min(claimed, key=lambda effect: (_GRAVEST_FIRST.index(effect.holds), effect.clearance))
-        return next(iter(absent or unfinished), weakest)
+        if unfinished:
+            return next((effect for effect in unfinished if effect.state == NOT_RUN), unfinished[0])
+        by = {holds: [each for each in claimed if each.holds == holds] for holds in ("yes", "no", "open")}
+        if self.verdict == "contradicted":
+            return max(by["no"], key=lambda effect: effect.clearance)
+        if self.verdict == "in part":
+            return min(by["no"], key=lambda effect: effect.clearance)
+        return min(by["open"] or by["yes"], key=lambda effect: effect.clearance)
 
 
 @dataclass(frozen=True)
@@ -191,13 +198,26 @@ def verdict_of(effects: tuple[Effect, ...]) -> Verdict:
     failed = _listed(f"{effect.of} {effect.state}" for effect in claimed if effect.state != "finished")
     if failed:
         return Verdict("inconclusive", failed, effects)
-    otherwise = [effect for effect in claimed if effect.holds == "no"]
-    if otherwise:
-        return Verdict("contradicted", f"{len(otherwise)} of {len(claimed)} effects otherwise than claimed", effects)
-    unsettled = [effect for effect in claimed if effect.holds == "open"]
-    if unsettled:
-        return Verdict("inconclusive", f"{len(unsettled)} of {len(claimed)} effects open", effects)
-    return Verdict("supported", f"{len(claimed)} of {len(claimed)} effects as claimed", effects)
+    held = Counter(effect.holds for effect in claimed)
+    counts = _counts(held)
+    if held["yes"] == len(claimed):
+        return Verdict("supported", counts, effects)
+    if held["no"] == len(claimed):
+        return Verdict("contradicted", counts, effects)
+    if held["yes"] and held["no"]:
+        return Verdict("in part", counts, effects)
+    return Verdict("inconclusive", f"{held['yes'] + held['no']} of {len(claimed)} decided: {counts}", effects)
+
+
+def _counts(held: Counter[Holds]) -> str:
+    """How many effects are what, as in "3 effects as claimed, 1 contradicts the claim, 1 open"."""
+    total = held.total()
+    said = {
+        "yes": f"{held['yes']} of {total} effects as claimed",
+        "no": f"{held['no']} of {total} {'contradicts' if held['no'] == 1 else 'contradict'} the claim",
+        "open": f"{held['open']} of {total} open",
+    }
+    return ", ".join(words for holds, words in said.items() if held[holds])
 
 
 def _listed(words: Iterable[str]) -> str:

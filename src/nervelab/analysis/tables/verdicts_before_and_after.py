@@ -9,7 +9,7 @@ import polars as pl
 import yaml
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
-from nervelab.analysis.findings.finding import Finding
+from nervelab.analysis.findings.finding import Finding, Verdict
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 
@@ -23,6 +23,7 @@ _SCHEMA = {
     RUNS: RUNS_TYPE,
 }
 START, LENGTH = "start, windows, rates, betas, decay and schedule", "length"
+COUNTING = "the way effects are counted"
 
 
 def verdicts_before() -> dict[str, dict[str, Any]]:
@@ -41,8 +42,16 @@ def _row(finding: Finding, before: dict[str, Any] | None, aggregates: Aggregates
     row |= {f"{end}_before": before[end] for end in _ENDS}
     if now.verdict == before["verdict"]:
         return row | {"turned_by": ""}
+    if _counted_as_before(now) == before["verdict"]:
+        return row | {"turned_by": COUNTING}
     as_long_as_before = finding.decide(aggregates.by(SHORT_RECIPE["recipe"]))
-    return row | {"turned_by": LENGTH if as_long_as_before.verdict == before["verdict"] else START}
+    return row | {"turned_by": LENGTH if _counted_as_before(as_long_as_before) == before["verdict"] else START}
+
+
+def _counted_as_before(now: Verdict) -> str:
+    """The verdict when one effect that contradicts the claim contradicted the finding, whatever the others said."""
+    whole = all(effect.state == "finished" for effect in now.effects if effect.claim is not None)
+    return "contradicted" if whole and any(effect.holds == "no" for effect in now.effects) else now.verdict
 
 
 def _build(aggregates: Aggregates) -> pl.DataFrame:
@@ -60,9 +69,11 @@ BEFORE = Table(
         "Before: siblings with every weight from N(0, 0.02²), trained for 800 steps with 20 % of warm-up, most rates "
         "untuned. After: siblings by the rule of src/nervelab/study/siblings.py, betas, decay and schedule of the "
         "sources but for the share of warm-up, which stays, rates by sweep, and 3,200 steps where a finding is of the "
-        "long recipe. Turned by: the length, if models that "
-        "differ from today's in the length alone give the verdict of before; else what changed beside it, which no "
-        "single run tells apart. Of either the effect that decides."
+        "long recipe; and effects are counted "
+        "otherwise: before, one that contradicted the claim contradicted the finding. Turned by: that counting, if "
+        "today's effects counted so give the verdict of before; the length, if models that differ from today's in the "
+        "length alone do; else what changed beside it, which no single run tells apart. Of either the effect that "
+        "decides."
     ),
     columns=(
         Column("finding", "finding"),

@@ -76,11 +76,17 @@ def test_a_row_goes_by_the_base_and_by_the_optimiser_that_the_run_has(tmp_path: 
     assert [point.config.training.steps for point in found] == [STEPS, STEPS, STEPS, 2 * STEPS]
 
 
+def test_a_row_goes_by_the_width_that_the_run_has(tmp_path: Path, params: dict):
+    over(params, {"model.width_multiple": [1, 4, 8], "model.placement": ["none"]}, {"model.placement": ["preln"]})
+    rows(params, {"lr": FIRST}, {"width_multiple": [8, 4], "placement": ["none"], "lr": SECOND})
+    assert rates(points(tmp_path, params)) == [FIRST, SECOND, SECOND, FIRST]
+
+
 def test_a_row_by_placement_is_not_about_a_model_that_has_none(tmp_path: Path, params: dict):
     over(params, {"base": ["mixer-cifar100"]})
     rows(params, {"placement": ["preln"], "lr": FIRST})
     with pytest.raises(
-        NervelabError, match=r"no row is about base mixer-cifar100, activation gelu, optimiser adam; add"
+        NervelabError, match=r"no row is about base mixer-cifar100, activation gelu, width_multiple 4, optimiser adam; add"
     ):
         points(tmp_path, params)
 

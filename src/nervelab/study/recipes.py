@@ -43,6 +43,7 @@ class Row(Record):
     base: Annotated[tuple[str, ...], Strict(False), Listed] | None = None
     placement: Annotated[tuple[Placement, ...], Strict(False), Listed] | None = None
     activation: Annotated[tuple[Activation, ...], Strict(False), Listed] | None = None
+    width_multiple: Annotated[tuple[Positive, ...], Strict(False), Listed] | None = None
     optimiser: Annotated[tuple[str, ...], Strict(False), Listed] | None = None
     lr: Rate
     rest_lr: Rate | None = None
@@ -50,8 +51,8 @@ class Row(Record):
     warmup: Share | None = None
     embedding: Embedding = "kept"
 
-    def fits(self, run: dict[str, str | None]) -> bool:
-        """Whether it is about a run, given by `base`, `placement`, `activation` and `optimiser`."""
+    def fits(self, run: dict[str, str | int | None]) -> bool:
+        """Whether it is about a run: `base`, `placement`, `activation`, `width_multiple` and `optimiser`."""
         return all(getattr(self, key) is None or value in getattr(self, key) for key, value in run.items())
 
 
@@ -61,7 +62,7 @@ class Recipe(Record):
     steps: Positive
     rates: Annotated[tuple[Row, ...], Strict(False), Listed]
 
-    def row(self, run: dict[str, str | None]) -> int | None:
+    def row(self, run: dict[str, str | int | None]) -> int | None:
         """The number of the row that counts for a run, which is given as `Row.fits` takes it; None if none fits."""
         return max((number for number, row in enumerate(self.rates) if row.fits(run)), default=None)
 
@@ -100,7 +101,8 @@ def decided_by(recipe: Any, params: Params, place: Keys, axes: dict[str, Any], k
     base, uses = params.bases[name][scale], params.scales[scale].recipes
     if uses == "none":
         return {}
-    model = {each: axes.get(f"model.{each}", getattr(base.model, each, None)) for each in ("placement", "activation")}
+    goes_by = ("placement", "activation", "width_multiple")
+    model = {each: axes.get(f"model.{each}", getattr(base.model, each, None)) for each in goes_by}
     run = {"base": name, **model, "optimiser": axes["optimiser"]}
     rows = ("recipes", recipe, "rates")
     number = params.recipes[recipe].row(run)

@@ -86,7 +86,7 @@ def test_a_row_by_placement_is_not_about_a_model_that_has_none(tmp_path: Path, p
     over(params, {"base": ["mixer-cifar100"]})
     rows(params, {"placement": ["preln"], "lr": FIRST})
     with pytest.raises(
-        NervelabError, match=r"no row is about base mixer-cifar100, activation gelu, width_multiple 4, optimiser adam; add"
+        NervelabError, match=r"no row is about base mixer-cifar100, activation gelu, width_multiple 4, optimiser adam;"
     ):
         points(tmp_path, params)
 

@@ -15,10 +15,9 @@ for stage in RENDERINGS:
             f"logs/{stage.name}.tsv"
         localrule: True
         params:
-            verb=stage.name,
-            options=targets.options,
+            command=f"nervelab {stage.name} {targets.options}",
         shell:
-            "nervelab {params.verb} {params.options} --stamp {output} 2> {log}"
+            "{params.command} --stamp {output} 2> {log}"
 
     before = [targets.stamps[stage.name]]
     if stage.target:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from nervelab.analysis.findings.finding import VERDICTS
+from nervelab.analysis.findings.finding import VERDICTS, WORDS
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.registry import TABLES
 from nervelab.errors import NervelabError
@@ -158,7 +158,7 @@ def test_verdicts_effects_and_limits_are_in_the_summary(laptop, page):
     counted = rows.unique("id")["verdict"].value_counts()
     for verdict, number in counted.iter_rows():
         assert f"{number} {verdict}" in summary
-    assert set(counted["verdict"]) == {"supported", "contradicted", "inconclusive", "not run"}
+    assert set(counted["verdict"]) == set(WORDS)
     effect = rows.filter(id="reinjection-se", decides="yes").row(0, named=True)
     assert f"{effect['of']}: {effect['quantity']} +{effect['value']:#.3g} nats [+" in summary
     assert "a laptop-scale verdict says nothing about the paper's scale" in summary

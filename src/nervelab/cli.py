@@ -248,9 +248,9 @@ def adopt(
     console = Console(stderr=True, highlight=False)
     targets = Targets.of(scale, only)
     side_by_side = workers or (os.cpu_count() or 1 if device == "cpu" else 1)
-    for stage, files in (("data", targets.corpus_files), ("tokens", targets.tokens_files)):
-        if not all(Path(file).exists() for file in files):  # today's code makes them again, to be compared
-            run_build(stage, scale, only, console)
+    for stage in (CORPUS, TOKENS):
+        if not stage.is_made(targets.project):  # today's code makes them again, to be compared
+            run_build(stage.target, scale, only, console)
     with sole_build(console.print):
         report = run_adopt(targets.project, everything=everything, device=device, workers=side_by_side, console=console)
     sys.stdout.write(said(report))

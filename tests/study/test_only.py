@@ -10,9 +10,10 @@ import pytest
 
 from nervelab import layout, runfiles
 from nervelab.errors import NervelabError
-from nervelab.stages.chain import RENDERINGS, RULES, TARGETS
+from nervelab.stages.chain import FOLDERS, RENDERINGS
 from nervelab.stages.targets import Targets
 from nervelab.status.status import Status, as_json, as_text
+from nervelab.study.params import RULES, STAGES
 from nervelab.study.runs import Project, load_project
 from tests.support.project_files import PARAMS, ROOT, copied, saved, written
 
@@ -136,13 +137,14 @@ def test_the_names_that_no_study_may_have_are_those_of_the_workflows_rules():
     rendered = {name for stage in RENDERINGS for name in (stage.name, stage.target) if name}
     assert set(RULES) == rules_of_the_workflow() | rendered
     assert len(RULES) == len(set(RULES))
-    assert set(TARGETS) < set(RULES)
+    assert set(STAGES) < set(RULES)
+    assert ("all", *(stage.target for stage in (*FOLDERS, *RENDERINGS) if stage.target)) == STAGES
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_study_with_the_name_of_a_rule_is_refused(tmp_path: Path, name: str):
     with pytest.raises(NervelabError, match=rf"studies\.{name}: a target of the workflow has this name"):
-        Targets.of(params=with_study(tmp_path, name))
+        load_project(with_study(tmp_path, name))
 
 
 @pytest.mark.parametrize("name", ["Width", "1d", "a/b", "..", "a b", ""])

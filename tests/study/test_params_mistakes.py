@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from nervelab.errors import NervelabError
-from nervelab.stages.targets import refuse_names_of_rules
 from nervelab.study.expand import expand
 from nervelab.study.params import read_params
 from tests.faults.registry import Fault, name
@@ -29,7 +28,6 @@ FAULTS = [
 
 def resolve(path: Path) -> None:
     params = read_params(path)
-    refuse_names_of_rules(params)
     list(expand(params, params.scale))
 
 

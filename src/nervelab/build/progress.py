@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -83,13 +82,12 @@ class View:
         for name in names:
             if name not in finished and (layout.CHECKPOINTS / name).is_dir():
                 running[name] = (told(name).step, self.steps[name])
-        left = {
-            CORPUS: sum(not Path(file).exists() for file in self.targets.corpus_files),
-            TOKENS: sum(not Path(file).exists() for file in self.targets.tokens_files),
-            TRAIN: len(names) - len(finished),
-        }
-        doing = next((stage.doing for stage, missing in left.items() if missing), "analysing and rendering")
-        return Snapshot(finished, running, doing)
+        data_missing = next((stage for stage in (CORPUS, TOKENS) if not stage.is_made(self.targets.project)), None)
+        if data_missing is not None:
+            stage = data_missing.doing
+        else:
+            stage = TRAIN.doing if len(finished) < len(names) else "analysing and rendering"
+        return Snapshot(finished, running, stage)
 
     def _steps_done(self, state: Snapshot) -> int:
         return sum(self.steps[name] for name in state.finished) + sum(step for step, _ in state.running.values())

@@ -16,6 +16,7 @@ from nervelab.build.progress import View
 from nervelab.build.reasons import LOG, reason
 from nervelab.build.supervise import STUCK, await_left_jobs, supervise
 from nervelab.errors import NervelabError
+from nervelab.stages.chain import CORPUS, TOKENS
 from nervelab.stages.targets import Targets
 
 _STARTS = 3  # of Snakemake, where the queue loses the jobs that it waits for
@@ -35,7 +36,7 @@ def build(target: str, scale: str | None, only: str | None, console: Console, *,
         LOG.parent.mkdir(exist_ok=True)
         with (
             LOG.open("w", encoding="utf-8") as log,
-            View(console, targets, data_alone=target in ("data", "tokens")) as view,
+            View(console, targets, data_alone=target in (CORPUS.target, TOKENS.target)) as view,
         ):
             command += ["--max-jobs-per-timespan", f"300/{_timespan(view.left)}s"]
             environment = {**os.environ, **handed_on(scale, only)}

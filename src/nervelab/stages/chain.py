@@ -33,28 +33,22 @@ def _run_folders(project: Project) -> Iterator[Path]:
 
 
 CORPUS = Folders(
-    name="corpus",
     target="data",
     doing="fetching and cleaning the data",
-    rules=("corpus",),
     files=CORPUS_FILES,
     wanted=lambda project: (layout.CORPORA / id for id in project.corpora),
     verify=verify,
 )
 TOKENS = Folders(
-    name="tokens",
     target="tokens",
     doing="tokenising the data",
-    rules=("tokenise",),
     files=TOKENS_FILES,
     wanted=lambda project: (layout.TOKENS / id for id in project.tokens),
     verify=verify,
 )
 TRAIN = Folders(
-    name="run",
     target="trained",
     doing="training",
-    rules=("plans", "train", "train_together"),
     files=RUN_FILES,
     wanted=_run_folders,
     verify=_verify_run,
@@ -118,8 +112,6 @@ INDEX = Rendering(
     says="Write results/runs.json.",
     entries=("nervelab.study.index",),
     determinants=_listed,
-    writes_in=lambda targets: targets.results,
-    stamps=lambda targets: targets.results / "stamps",
     make=_index,
 )
 AGGREGATE = Rendering(
@@ -127,7 +119,6 @@ AGGREGATE = Rendering(
     target="aggregated",
     says="Gather the rows of all runs.",
     entries=("nervelab.aggregates.collect",),
-    determinants=lambda _: {},
     writes_in=lambda targets: targets.aggregates,
     stamps=lambda targets: targets.aggregates,
     make=_aggregate,
@@ -138,8 +129,6 @@ ANALYSE = Rendering(
     says="Write the tables and decide the findings.",
     entries=("nervelab.analysis.analyse",),
     determinants=lambda targets: {"analysis": targets.project.params.analysis.model_dump(mode="json")},
-    writes_in=lambda targets: targets.results,
-    stamps=lambda targets: targets.results / "stamps",
     make=_analyse,
 )
 REPORT = Rendering(
@@ -147,13 +136,6 @@ REPORT = Rendering(
     target=None,  # it is the last: all
     says="Draw the figures and render the page.",
     entries=("nervelab.report.report", "nervelab.report.provenance"),
-    determinants=lambda _: {},
-    writes_in=lambda targets: targets.results,
-    stamps=lambda targets: targets.results / "stamps",
     make=_report,
 )
 RENDERINGS = (INDEX, AGGREGATE, ANALYSE, REPORT)
-
-TARGETS = ("all", *(stage.target for stage in (*FOLDERS, *RENDERINGS) if stage.target))
-RULES = (*TARGETS, *(rule for stage in FOLDERS for rule in stage.rules), *(stage.name for stage in RENDERINGS))
-"""The names in the workflow. A study is a target of it too, so its name may be none of these."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nervelab import layout
+from nervelab.stages.chain import FOLDERS
 from nervelab.study.params import Params, Study, read_params
 from nervelab.study.runs import load_project
 
@@ -27,12 +28,10 @@ def unwanted() -> list[Path]:
     runs = [run for project in projects for run in project.runs]
     names = {run.name for run in runs}
     wanted = {
-        *(run.folder for run in runs),
+        *(folder for stage in FOLDERS for project in projects for folder in stage.wanted(project)),
         *(layout.CHECKPOINTS / name for name in names),
         *(layout.plan_path(name) for name in names),
         *(layout.code_folder(run.fingerprint) for run in runs),
-        *(layout.CORPORA / id for project in projects for id in project.corpora),
-        *(layout.TOKENS / id for project in projects for id in project.tokens),
     }
     present = (
         *(path for scale in resolved for path in layout.RUNS.glob(f"{scale}/*")),

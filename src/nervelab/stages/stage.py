@@ -17,19 +17,15 @@ class Folders:
     """A stage that fills a folder for each thing that is wanted; its id is in the path, so presence is freshness.
 
     Attributes:
-        name: what a thing of it is called: "corpus", "tokens", "run".
         target: the target of the workflow that makes them all.
         doing: what a build does while one of them is missing.
-        rules: of the workflow, by which it does.
         files: what a folder holds once it is whole.
         wanted: the folders that a project asks for.
         verify: compares a folder with what it says of itself; raises NervelabError.
     """
 
-    name: str
     target: str
     doing: str
-    rules: tuple[str, ...]
     files: tuple[str, ...]
     wanted: Callable[[Project], Iterable[Path]]
     verify: Callable[[Path], object]
@@ -41,6 +37,10 @@ class Folders:
     def is_there(self, folder: Path) -> bool:
         """Whether a folder holds all of its files."""
         return all((folder / file).exists() for file in self.files)
+
+    def is_made(self, project: Project) -> bool:
+        """Whether every wanted folder is there."""
+        return all(self.is_there(folder) for folder in self.wanted(project))
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,17 @@ class Rendering:
         target: the target of the workflow that makes it; None where that is the target of another stage.
         says: what it does, a sentence.
         entries: the modules whose code, with all that they import, determines its files.
-        determinants: what else determines them, by name.
-        writes_in: the folder that it writes in.
-        stamps: the folder of its stamps.
         make: makes its files.
+        determinants: what else determines them, by name.
+        writes_in: the folder that it writes in, by default that of the results.
+        stamps: the folder of its stamps, by default one in the results.
     """
 
     name: str
     target: str | None
     says: str
     entries: tuple[str, ...]
-    determinants: Callable[[Targets], dict[str, Any]]
-    writes_in: Callable[[Targets], Path]
-    stamps: Callable[[Targets], Path]
     make: Callable[[Targets], Made]
+    determinants: Callable[[Targets], dict[str, Any]] = lambda _: {}
+    writes_in: Callable[[Targets], Path] = lambda targets: targets.results
+    stamps: Callable[[Targets], Path] = lambda targets: targets.results / "stamps"

@@ -11,10 +11,9 @@ from nervelab import layout, runfiles
 from nervelab.datafiles import MANIFEST
 from nervelab.errors import NervelabError, damaged
 from nervelab.files import read_json
-from nervelab.stages.chain import CORPUS, RENDERINGS, RULES, TOKENS, TRAIN
+from nervelab.stages.chain import CORPUS, RENDERINGS, TOKENS, TRAIN
 from nervelab.stages.stamps import Stamp
 from nervelab.study.fingerprint import fingerprint
-from nervelab.study.params import Params
 from nervelab.study.runs import Project, Run, load_project
 
 REMEDY = "delete it and run make again."
@@ -39,7 +38,6 @@ class Targets:
             NervelabError: bad input, or a run on disk that was cut short.
         """
         targets = cls(load_project(params, scale, only), named=scale is not None, only=only)
-        refuse_names_of_rules(targets.project.params)
         targets.refuse_truncated()
         return targets
 
@@ -154,7 +152,7 @@ class Targets:
     @cached_property
     def stamps(self) -> dict[str, str]:
         """The stamp of each rendering stage: one that is valid, or, from the first stale stage on, one to be made."""
-        fresh = all(Path(file).exists() for file in self.run_files)
+        fresh = TRAIN.is_made(self.project)
         paths = {}
         for stage, stamp in self.stages.items():
             valid = stamp.valid() if fresh else None
@@ -170,18 +168,6 @@ class Targets:
         """
         for run in self.project.runs:
             refuse_truncated(run)
-
-
-def refuse_names_of_rules(params: Params) -> None:
-    """Refuse a study with the name of a rule: a study is a target of the workflow too.
-
-    Raises:
-        NervelabError: names the study.
-    """
-    for name in params.studies:
-        if name in RULES:
-            where = params.where(("studies", name))
-            raise NervelabError(f"{where}: a target of the workflow has this name; give the study another.")
 
 
 def refuse_truncated(run: Run) -> None:

@@ -20,6 +20,9 @@ from nervelab.study.siblings import DERIVED, Sibling, sibling_of
 from nervelab.study.yamlfile import read_yaml
 
 Values = Annotated[list[Any], Field(min_length=1)]
+# A study is a target of the workflow, so its name may be none of the others.
+STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
+RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "train_together", "index", "aggregate", "analyse", "report")
 # Names stand in file names, on pages and on command lines.
 StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -221,6 +224,10 @@ def _refuse_unknown_names(params: Params) -> None:
                 known((*keys, "tokenizer"), base.tokenizer, params.tokenizers, "tokenizers")
             known((*keys, "optimiser"), base.optimiser, base.optimisers, ".".join((*keys, "optimisers")))
     for name, study in params.studies.items():
+        if name in RULES:
+            raise NervelabError(
+                f"{params.where(('studies', name))}: a target of the workflow has this name; give the study another."
+            )
         known(("studies", name, "base"), study.base, params.bases, "bases")
         if study.recipe is not None:
             known(("studies", name, "recipe"), study.recipe, params.recipes, "recipes")

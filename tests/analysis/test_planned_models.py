@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from nervelab.aggregates.collect import column
 from nervelab.aggregates.find import Aggregates
 from nervelab.analysis.findings.finding import Finding
 from nervelab.analysis.findings.registry import FINDINGS
@@ -15,11 +16,6 @@ from nervelab.study.index import described
 from nervelab.study.runs import load_project
 from tests.support.made_up_runs import SETTINGS, gathered, with_estimators
 from tests.support.project_files import PARAMS
-
-
-def column(setting: str) -> str:
-    """A setting by the name that it has in runs.parquet."""
-    return setting.removeprefix("model.").replace(".", "_")
 
 
 @pytest.fixture(scope="module", params=["laptop", "paper"])

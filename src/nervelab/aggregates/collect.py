@@ -90,7 +90,7 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     rows = [
         {"scale": scale, "name": folder.listed["name"], "id": folder.listed["id"], "studies": folder.listed["studies"]}
         | {name: columns.get(name) for name in names}
-        | {"off_base": [_column(key) for key in folder.listed.get("off_base", [])]}
+        | {"off_base": [column(key) for key in folder.listed.get("off_base", [])]}
         | {"recipes": folder.listed.get("recipes", [])}
         | _results(folder.recorded)
         for folder, columns in zip(folders, settings, strict=True)
@@ -99,13 +99,13 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=_IDENTITY | _ALWAYS | _RESULTS, infer_schema_length=None).select(order)
 
 
-def _column(key: str) -> str:
+def column(key: str) -> str:
     """A setting as a column's name: model.width_multiple -> width_multiple, optimiser.lr -> optimiser_lr."""
     return key.removeprefix("model.").replace(".", "_")
 
 
 def _columns(settings: dict[str, Any]) -> dict[str, Any]:
-    return {_column(key): value for key, value in settings.items()}
+    return {column(key): value for key, value in settings.items()}
 
 
 def _results(recorded: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""What spectra say of loss: over the checkpoints of a run, over the widths of a model, early in training.
-
-NerVE, section 3.5 and Table 3.
-"""
+"""What spectra early in training say of the final loss of many models (NerVE, section 3.5)."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
 from nervelab.statistics.across_runs import spearman_of
 from nervelab.statistics.estimate import Estimate
 
-SITES = ("pre", "post")
 SHARES = (0.05, 0.10, 0.25)
 """Shares of the training after which early ranking is judged."""
 LOSS = "eval_loss"

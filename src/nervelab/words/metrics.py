@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SITES = ("pre", "post")
+"""Before the nonlinearity, and after it."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -25,7 +28,7 @@ class Metric:
     short: str
     unit: str
     digits: int
-    sites: tuple[str, ...] = ("pre", "post")
+    sites: tuple[str, ...] = SITES
     by_ratio: bool = False
     significant: bool = False
 

@@ -10,13 +10,12 @@ import polars as pl
 from nervelab.aggregates.find import SEEDS, SHORT_RECIPE, Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
 from nervelab.aggregates.window import final_pairs, pairs_with_eval_loss
-from nervelab.analysis.early_ranking import SITES
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
 from nervelab.paper import printed as paper
 from nervelab.statistics.across_runs import pearson_of, spearman_of
 from nervelab.statistics.within_run import correlate
 from nervelab.words.labels import WINDOW
-from nervelab.words.metrics import SPECTRAL
+from nervelab.words.metrics import SITES, SPECTRAL
 from nervelab.words.runs import named, outcome, outcome_over_widths
 
 CHECKPOINTS_ID = "table-03-checkpoints"

@@ -23,7 +23,6 @@ from nervelab.words.labels import NOT_RUN
 
 # Colour, marker, and the share of the steps by which points are set aside, lest bars hide one another.
 _SITES = {"pre": (PRE, "o", -0.004), "post": (POST, "s", 0.004)}
-SITES = tuple(_SITES)
 _MARKS = 16
 MARKED = f"Of more than {_MARKS} measured steps only every n-th has bars and dots."
 """What `spread_lines` and `js_contours` do lest marks run into one another, said to readers."""

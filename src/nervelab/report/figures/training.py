@@ -18,7 +18,6 @@ from nervelab.aggregates.window import pairs_with_eval_loss, window_start_step
 from nervelab.report.figures.figure import LOSS, WIDTH, Figure
 from nervelab.report.figures.panels import (
     MARKED,
-    SITES,
     bare,
     head,
     highest,
@@ -30,7 +29,7 @@ from nervelab.report.figures.panels import (
 from nervelab.statistics.within_run import pearson
 from nervelab.words import numbers as shown
 from nervelab.words.labels import WINDOW, architecture
-from nervelab.words.metrics import SPECTRAL
+from nervelab.words.metrics import SITES, SPECTRAL
 
 _BASELINES: dict[int, dict[str, Any]] = {
     1: {"placement": "preln", "activation": "gelu"},

@@ -12,6 +12,7 @@ from nervelab import runfiles
 from nervelab.aggregates.verified import RunFolder, open_run
 from nervelab.errors import NervelabError
 from nervelab.files import canonical_json, read_json, write_bytes
+from nervelab.probefiles import COLUMNS, PROBES
 from nervelab.statistics.exponential import perplexity
 
 _IDENTITY = {"scale": pl.String, "name": pl.String, "id": pl.String, "studies": pl.List(pl.String)}
@@ -33,6 +34,11 @@ _RESULTS = {
     "perplexity": pl.Float64,
     "eval_tokens": pl.Int64,
     "unigram_loss": pl.Float64,
+}
+_PROBED = {
+    **dict.fromkeys(("name", "activations"), pl.String),
+    **dict.fromkeys(("draw", "layer"), pl.Int64),
+    **dict.fromkeys(COLUMNS, pl.Float64),
 }
 # Columns of the history that nothing is made of; runs that were adopted from before them have none.
 _OF_EACH_STEP = ("rates", "batches")
@@ -80,6 +86,7 @@ def gather(listing: dict[str, Any], runs_root: Path) -> dict[str, pl.DataFrame]:
     for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
         tables = [_named(folder.table(file), folder.listed["name"]) for folder in folders]
         gathered[file] = pl.concat(table.drop(_OF_EACH_STEP, strict=False) for table in tables)
+    gathered[PROBES] = pl.DataFrame(schema=_PROBED)
     return gathered
 
 

@@ -14,6 +14,7 @@ from nervelab.aggregates.run import ALL, FULL, Run
 from nervelab.aggregates.verified import read_table
 from nervelab.files import canonical_json
 from nervelab.paper.architectures import BASELINE, WIDTHS, Model
+from nervelab.probefiles import PROBES
 from nervelab.statistics.blocks import Draws
 from nervelab.study.decisions import Analysis
 
@@ -30,7 +31,8 @@ SEEDS = "Of several seeds of one run the lowest-numbered is shown."
 class Aggregates:
     """All runs of one scale, and how findings about them are decided.
 
-    `recipe` is that of the runs over the baseline's base, unless a lookup says otherwise.
+    `recipe` is that of the runs over the baseline's base, unless a lookup says otherwise; `probes` are the rows of
+    probes.parquet, None where nothing was probed.
     """
 
     runs: pl.DataFrame
@@ -38,6 +40,7 @@ class Aggregates:
     history: pl.DataFrame
     settings: Analysis
     recipe: str = LONG
+    probes: pl.DataFrame | None = None
 
     @classmethod
     def read(cls, folder: Path, settings: Analysis) -> Aggregates:
@@ -46,12 +49,12 @@ class Aggregates:
         Raises:
             NervelabError: one of them is missing or damaged.
         """
-        return cls.of({file: read_table(folder / file) for file in _FILES}, settings)
+        return cls.of({file: read_table(folder / file) for file in (*_FILES, PROBES)}, settings)
 
     @classmethod
     def of(cls, tables: Mapping[str, pl.DataFrame], settings: Analysis) -> Aggregates:
         """The tables by the names of their files, as `aggregate.gather` makes them."""
-        return cls(*(tables[file] for file in _FILES), settings)
+        return cls(*(tables[file] for file in _FILES), settings, probes=tables.get(PROBES))
 
     @property
     def confidence(self) -> float:
@@ -134,12 +137,20 @@ class Aggregates:
         unmeasured = pl.DataFrame(schema=self.spectra.schema)
         spectra = self._spectra_by_name.get(row["name"], unmeasured)
         history = self.history.filter(pl.col("name") == row["name"])
-        return self._found.setdefault(row["name"], Run(row, spectra, history, self.settings.window_start))
+        run = Run(row, spectra, history, self.settings.window_start, self._probes_by_name.get(row["name"]))
+        return self._found.setdefault(row["name"], run)
 
     @cached_property
     def _found(self) -> dict[str, Run]:
         """The runs that were asked for before: their grids need not be made again."""
         return {}
+
+    @cached_property
+    def _probes_by_name(self) -> dict[str, pl.DataFrame]:
+        """The probes of each run; of one that was not probed there are none."""
+        if self.probes is None:
+            return {}
+        return {name: part for (name,), part in self.probes.partition_by("name", as_dict=True).items()}
 
     @cached_property
     def _spectra_by_name(self) -> dict[str, pl.DataFrame]:

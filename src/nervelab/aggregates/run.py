@@ -39,12 +39,14 @@ class Run:
         spectra: its rows of spectra.parquet, for all tokens, by one estimator: the full one, see `Aggregates.under`.
         history: its rows of history.parquet.
         window_start: the share of its steps from which on checkpoints count.
+        probes: its rows of probes.parquet; None if it was not probed.
     """
 
     row: dict[str, Any]
     spectra: pl.DataFrame
     history: pl.DataFrame
     window_start: float
+    probes: pl.DataFrame | None = None
 
     @property
     def failed(self) -> bool:
@@ -81,6 +83,19 @@ class Run:
         wide = self.spectra.pivot("layer", index="step", values=metric, sort_columns=True).sort("step")
         values_SL = wide.drop("step").cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return Grid(steps_S=wide["step"].to_numpy(), values_SL=values_SL)
+
+    def probed(self, activations: str, column: str) -> np.ndarray | None:
+        """What a probe of its weights measured, draw by draw and layer by layer, shape [draws, L]; None if nothing did.
+
+        Args:
+            activations: whose, one of `nervelab.probefiles.ACTIVATIONS_OF`.
+            column: one of `nervelab.probefiles.COLUMNS`.
+        """
+        if self.probes is None:
+            return None
+        rows = self.probes.filter(pl.col("activations") == activations)
+        wide = rows.pivot("layer", index="draw", values=column, sort_columns=True).sort("draw").drop("draw")
+        return wide.cast(pl.Float64).fill_null(float("nan")).to_numpy() if len(rows) else None
 
     def eval_loss_at(self, steps_S: np.ndarray) -> np.ndarray:
         """Eval loss, in nats, at the given steps; NaN at a step that has none."""

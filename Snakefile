@@ -50,6 +50,7 @@ localrules:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/probe.smk"
 include: "workflow/rules/rendering.smk"
 
 
@@ -58,10 +59,11 @@ rule all:
     input:
         targets.data_files,
         jobs.input_of(targets.project.runs, workflow),
+        targets.probe_files,
         targets.stamps.values(),
 
 
-# `data`, `tokens`, `trained`, `aggregated`, `analysed`: the stages of dvc.yaml, each a target of its own.
+# `data`, `tokens`, `trained`, `probed`, `aggregated`, `analysed`: the stages of dvc.yaml, each a target of its own.
 rule trained:
     input:
         jobs.input_of(targets.project.runs, workflow),

@@ -16,7 +16,7 @@ from nervelab.build.environment import environment, restart_if_needed, take_on
 from nervelab.build.locks import hold_job
 from nervelab.errors import NervelabError
 from nervelab.files import machine_fault
-from nervelab.stages.chain import CORPUS, FOLDERS, RENDERINGS, TOKENS, TRAIN
+from nervelab.stages.chain import CORPUS, FOLDERS, PROBE, RENDERINGS, TOKENS, TRAIN
 from nervelab.stages.stage import Folders, Rendering
 from nervelab.stages.stamps import write_stamp
 from nervelab.stages.targets import Targets
@@ -133,6 +133,33 @@ def train(
     os.execve(sys.executable, command, environment(code) | leased)
 
 
+@app.command()
+def probe(
+    names: Annotated[list[str] | None, typer.Argument(metavar="PROBE...", help="By name; by default all.")] = None,
+    scale: ScaleOption = None,
+    only: OnlyOption = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Networks probed side by side, by default one a core; changes no number.")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of this machine to lease, which no training has.")] = 0,
+) -> None:
+    """Measure the kept weights of runs beside their untrained networks and their nulls, where that was not done yet."""
+    from nervelab.build.devices import lease_devices
+
+    if not PROBE.made_here():
+        raise NervelabError(
+            "torch is not installed here, and a probe runs the trained networks: run make, or pip install -e ., and "
+            "`nervelab probe` again."
+        )
+    hold_job("probe", layout.PROBES)
+    number = device.partition(":")[2]
+    os.environ.update(lease_devices(gpus, int(number) if number else None))
+    from nervelab.nulls.make import make_probes
+
+    make_probes(Targets.of(scale, only), names or None, device=device, threads=threads)
+
+
 def _rendering(stage: Rendering) -> Callable[..., None]:
     def verb(stamp: StampOption, scale: ScaleOption = None, only: OnlyOption = None) -> None:
         targets = _targets_for(stamp, stage.name, scale, only)
@@ -148,11 +175,13 @@ for _stage in RENDERINGS:
 
 @app.command()
 def check(
-    stage: Annotated[str, typer.Argument(help="data, tokens, or trained (which includes the other two).")] = "trained",
+    stage: Annotated[
+        str, typer.Argument(help="data, tokens, trained or probed; each includes those before it.")
+    ] = "probed",
     scale: ScaleOption = None,
     only: OnlyOption = None,
 ) -> None:
-    """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by their run.json."""
+    """Verify, byte for byte, what params.yaml asks for: data by their manifests, runs by run.json, probes."""
     from nervelab.adoption.evidence import verify as verify_adoption
     from nervelab.report.provenance import mixed_findings
 
@@ -161,7 +190,7 @@ def check(
         raise NervelabError(f"there is no stage {stage!r} to check: use one of {', '.join(stages)}.")
     project = Targets.of(scale, only).project
     wanted = FOLDERS[: stages.index(stage) + 1]
-    checks = [(each.verify, folder) for each in wanted for folder in each.wanted(project)]
+    checks = [(each.verify, folder) for each in wanted for folder in each.expected(project)]
     for verify_folder, folder in checks:
         verify_folder(folder)
         verify_adoption(folder)
@@ -226,6 +255,9 @@ def build(
     if kept:
         console.print(f"{kept} of the runs to be trained were made by other code: `nervelab adopt` may keep them")
     run_build(target, scale, only, console, profile=profile)
+    lacking = Targets.of(scale, only).not_probed
+    if lacking and target in ("all", PROBE.target):
+        console.print(lacking)
 
 
 @app.command()

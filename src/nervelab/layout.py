@@ -14,6 +14,7 @@ TOGETHER = PLANS / "together"  # what jobs leave that train several runs, while 
 CHECKPOINTS = Path(".checkpoints")
 FROZEN = Path(".nervelab.frozen")  # the fingerprints of the code that was frozen in this folder
 RUNS = Path("runs")
+PROBES = Path("probes")
 AGGREGATES = Path("aggregates")
 RESULTS = Path("results")
 
@@ -21,6 +22,11 @@ RESULTS = Path("results")
 def run_folder(scale: str, name: str) -> Path:
     """The folder of a run, named by its slug and id."""
     return RUNS / scale / name
+
+
+def probe_folder(scale: str, run: str, id: str) -> Path:
+    """The folder of a probe, named by its run and its own id."""
+    return PROBES / scale / f"{run}-{id}"
 
 
 def data_folder(inputs: dict[str, str]) -> Path:

@@ -1,6 +1,8 @@
 # The stages from the runs to the page, each made of the one before it: src/nervelab/stages/chain.py says what they are.
 before = [jobs.input_of(targets.project.runs, workflow), targets.data_files]
 for stage in RENDERINGS:
+    if stage.needs:
+        before.append(stage.needs.paths(targets.project))
 
     rule:
         name:

@@ -1,4 +1,4 @@
-"""From run folders to five tables, the only thing that later analysis reads."""
+"""From run folders and their probes to six tables, the only thing that later analysis reads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from nervelab import runfiles
-from nervelab.aggregates.verified import RunFolder, open_run
-from nervelab.errors import NervelabError
+from nervelab import layout, runfiles
+from nervelab.aggregates.verified import REMEDY, RunFolder, open_probe, open_run
+from nervelab.errors import NervelabError, damaged
 from nervelab.files import canonical_json, read_json, write_bytes
 from nervelab.probefiles import COLUMNS, PROBES
 from nervelab.statistics.exponential import perplexity
@@ -44,30 +44,32 @@ _PROBED = {
 _OF_EACH_STEP = ("rates", "batches")
 
 
-def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
-    """Verify every listed run and gather all of them into five tables below `out_dir`.
+def aggregate(runs_json: Path, runs_root: Path, out_dir: Path, probes_root: Path = layout.PROBES) -> list[Path]:
+    """Verify every listed run and gather all of them into six tables below `out_dir`.
 
     runs.parquet has one row a run, in the order of runs.json, with the run's settings as columns; `off_base` names
     those of them in which the run differs from its study's base, `recipes` those by which it was trained as it was,
     `config` is its whole RunConfig as JSON.
     spectra.parquet and history.parquet hold the rows of all runs behind a column `name`. timing.parquet and
     estimators.parquet do too, and are the only ones that may differ between two executions of the same runs.
+    probes.parquet has the rows of every listed probe that was made (see `nervelab.probefiles`).
 
     Args:
         runs_json: results/runs.json.
         runs_root: the folder of all scales, `runs`; a run lies in <runs_root>/<scale>/<name>.
         out_dir: where the tables go.
+        probes_root: the folder of the probes of all scales, `probes`.
 
     Returns:
         The files written.
 
     Raises:
-        NervelabError: runs.json or a file of a run is missing or damaged.
+        NervelabError: runs.json or a file of a run is missing, or one of a run or a probe damaged.
     """
     listing = read_json(runs_json, "run make again.")
     if not listing["runs"]:
         raise NervelabError(f"{runs_json} lists no runs: choose at least one study in params.yaml and run make again.")
-    gathered = gather(listing, runs_root)
+    gathered = gather(listing, runs_root, probes_root)
     for file, table in gathered.items():
         content = BytesIO()  # serialised first: Polars reports a full disk as an error of its own
         table.write_parquet(content)
@@ -75,18 +77,18 @@ def aggregate(runs_json: Path, runs_root: Path, out_dir: Path) -> list[Path]:
     return [out_dir / file for file in gathered]
 
 
-def gather(listing: dict[str, Any], runs_root: Path) -> dict[str, pl.DataFrame]:
+def gather(listing: dict[str, Any], runs_root: Path, probes_root: Path = layout.PROBES) -> dict[str, pl.DataFrame]:
     """What `aggregate` writes of the runs that the content of a runs.json lists, by the name of the file.
 
     Raises:
-        NervelabError: a file of a run is missing or damaged.
+        NervelabError: a file of a run is missing, or one of a run or a probe damaged.
     """
     folders = [open_run(runs_root / listing["scale"] / run["name"], run) for run in listing["runs"]]
     gathered = {"runs.parquet": _runs(folders, listing["scale"])}
     for file in (runfiles.SPECTRA, runfiles.HISTORY, runfiles.TIMING, runfiles.ESTIMATORS):
         tables = [_named(folder.table(file), folder.listed["name"]) for folder in folders]
         gathered[file] = pl.concat(table.drop(_OF_EACH_STEP, strict=False) for table in tables)
-    gathered[PROBES] = pl.DataFrame(schema=_PROBED)
+    gathered[PROBES] = _probes(listing, probes_root / listing["scale"])
     return gathered
 
 
@@ -104,6 +106,21 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     ]
     order = [*_IDENTITY, *names, *_RESULTS]
     return pl.DataFrame(rows, schema_overrides=_IDENTITY | _ALWAYS | _RESULTS, infer_schema_length=None).select(order)
+
+
+def _probes(listing: dict[str, Any], folder: Path) -> pl.DataFrame:
+    """The rows of the probes of the listed runs that were made."""
+    tables = [pl.DataFrame(schema=_PROBED)]
+    for run in listing["runs"]:
+        id = run.get("probe")  # what was listed before there were probes has none
+        place = layout.probe_folder(listing["scale"], run["name"], id or "").name
+        table = open_probe(folder / place, id=id, run=run["id"]) if id else None
+        if table is None:
+            continue
+        if table.schema != {name: kind for name, kind in _PROBED.items() if name != "name"}:
+            raise damaged(folder / place / PROBES, "its columns are others", REMEDY)
+        tables.append(_named(table, run["name"]))
+    return pl.concat(tables)
 
 
 def column(key: str) -> str:

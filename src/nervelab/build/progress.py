@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nervelab import layout, runfiles
-from nervelab.stages.chain import CORPUS, TOKENS, TRAIN
+from nervelab.stages.chain import CORPUS, PROBE, TOKENS, TRAIN
 from nervelab.stages.targets import Targets
 from nervelab.told import told
 
@@ -85,8 +85,10 @@ class View:
         data_missing = next((stage for stage in (CORPUS, TOKENS) if not stage.is_made(self.targets.project)), None)
         if data_missing is not None:
             stage = data_missing.doing
+        elif len(finished) < len(names):
+            stage = TRAIN.doing
         else:
-            stage = TRAIN.doing if len(finished) < len(names) else "analysing and rendering"
+            stage = "analysing and rendering" if PROBE.is_made(self.targets.project) else PROBE.doing
         return Snapshot(finished, running, stage)
 
     def _steps_done(self, state: Snapshot) -> int:

@@ -13,7 +13,7 @@ from nervelab.adoption.evidence import summary
 from nervelab.analysis.environments import compared, mixture, mixtures
 from nervelab.errors import damaged
 from nervelab.files import read_json, sha256, write_json
-from nervelab.study.index import described
+from nervelab.study.index import listed
 from nervelab.study.params import params_files
 from nervelab.study.runs import Project
 
@@ -63,7 +63,7 @@ def mixed_findings(project: Project) -> dict[str, str]:
     environments = {run.name: _environment(run.folder) for run in project.runs}
     if not mixture(environments.values()):
         return {}
-    listing = {"scale": project.scale, "runs": [described(run) for run in project.runs]}
+    listing = {"scale": project.scale, "runs": listed(project)}
     return mixtures(compared(listing, layout.RUNS, project.params.analysis), environments)
 
 

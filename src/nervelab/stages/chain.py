@@ -5,15 +5,18 @@ build's progress follow from them; dvc.yaml names their targets.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nervelab import layout
 from nervelab.data.folders import verify
 from nervelab.datafiles import CORPUS_FILES, TOKENS_FILES
+from nervelab.probefiles import PROBE_FILES, PROBE_JSON
 from nervelab.runfiles import RUN_FILES
 from nervelab.stages.stage import Folders, Made, Rendering
-from nervelab.study.index import described
+from nervelab.study.index import listed
+from nervelab.study.probing import probes
 
 if TYPE_CHECKING:
     from nervelab.stages.targets import Targets
@@ -26,6 +29,16 @@ def _verify_run(folder: Path) -> None:
     from nervelab.aggregates.verified import verify_run
 
     verify_run(folder)
+
+
+def _verify_probe(folder: Path) -> None:
+    from nervelab.aggregates.verified import verify_probe
+
+    verify_probe(folder)
+
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
 
 
 def _run_folders(project: Project) -> Iterator[Path]:
@@ -53,7 +66,15 @@ TRAIN = Folders(
     wanted=_run_folders,
     verify=_verify_run,
 )
-FOLDERS = (CORPUS, TOKENS, TRAIN)
+PROBE = Folders(
+    target="probed",
+    doing="probing the trained networks",
+    files=PROBE_FILES,
+    wanted=lambda project: (probe.folder for probe in probes(project)),
+    verify=_verify_probe,
+    made_here=_has_torch,
+)
+FOLDERS = (CORPUS, TOKENS, TRAIN, PROBE)
 
 
 def _index(targets: Targets) -> Made:
@@ -67,7 +88,8 @@ def _aggregate(targets: Targets) -> Made:
     from nervelab.aggregates.collect import aggregate
 
     # Timings are gathered too, but nothing is stale because a run took longer.
-    return Made(targets.run_jsons, aggregate(targets.runs_json, layout.RUNS, targets.aggregates))
+    written = aggregate(targets.runs_json, layout.RUNS, targets.aggregates, layout.PROBES)
+    return Made([*targets.run_jsons, *(folder / PROBE_JSON for folder in PROBE.expected(targets.project))], written)
 
 
 def _analyse(targets: Targets) -> Made:
@@ -98,8 +120,14 @@ def _report(targets: Targets) -> Made:
 
 def _listed(targets: Targets) -> dict[str, Any]:
     project = targets.project
-    listed = [described(run) for run in project.runs]
-    return {"scale": project.scale, "runs": listed, "data": sorted(project.data)}
+    runs = listed(project)
+    probed = {run["name"]: run.pop("probe") for run in runs}
+    return {"scale": project.scale, "runs": runs, "data": sorted(project.data), "probed": probed}
+
+
+def _probed(targets: Targets) -> dict[str, Any]:
+    """By which probes there are: results without those that are made later are stale then."""
+    return {"probes": [folder.name for folder in PROBE.expected(targets.project)]}
 
 
 def _gathered(targets: Targets) -> list[Path]:
@@ -119,6 +147,8 @@ AGGREGATE = Rendering(
     target="aggregated",
     says="Gather the rows of all runs.",
     entries=("nervelab.aggregates.collect",),
+    determinants=_probed,
+    needs=PROBE,
     writes_in=lambda targets: targets.aggregates,
     stamps=lambda targets: targets.aggregates,
     make=_aggregate,

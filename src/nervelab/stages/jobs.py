@@ -135,6 +135,16 @@ class Jobs:
         asked = sum(self.size(name).minutes for name in left or self.names(wildcards)[:1])
         return min(attempt * asked, self.execution.max_minutes)
 
+    def memory_mb_to_probe(self, wildcards: Any, attempt: int) -> int:
+        """Memory (MB) of the job that probes: what the largest of the trainings behind it asks for."""
+        return self.execution.overhead_mb + attempt * max((size.memory_mb for size in self._sizes_to_probe), default=0)
+
+    def minutes_to_probe(self, wildcards: Any, attempt: int) -> int:
+        """Its time limit: that of the longest of these trainings; a next attempt goes on where it stopped."""
+        return min(
+            attempt * max((size.minutes for size in self._sizes_to_probe), default=1), self.execution.max_minutes
+        )
+
     def cpus(self, wildcards: Any) -> int:
         """Cores."""
         return max(size.cpus for size in self._sizes(wildcards))
@@ -153,6 +163,10 @@ class Jobs:
 
     def _sizes(self, wildcards: Any) -> list[Size]:
         return [self.size(name) for name in self.names(wildcards)]
+
+    @property
+    def _sizes_to_probe(self) -> list[Size]:
+        return [self.size(probe.run.name) for probe in self.targets.to_probe]
 
     def _model(self, name: str) -> Any:
         run = self._wanted.get(name)

@@ -15,9 +15,9 @@ from nervelab.study.runs import load_project
 
 
 def unwanted() -> list[Path]:
-    """Runs, checkpoints, plans, code snapshots and data that no scale of params.yaml asks for, sorted.
+    """Runs, probes, checkpoints, plans, code snapshots and data that no scale of params.yaml asks for, sorted.
 
-    The runs of a scale at which a study lacks its base are let be: nothing can be said of them.
+    The runs and probes of a scale at which a study lacks its base are let be: nothing can be said of them.
 
     Raises:
         NervelabError: params.yaml is not valid, so nothing can be said.
@@ -35,6 +35,7 @@ def unwanted() -> list[Path]:
     }
     present = (
         *(path for scale in resolved for path in layout.RUNS.glob(f"{scale}/*")),
+        *(path for scale in resolved for path in layout.PROBES.glob(f"{scale}/*")),
         *layout.CHECKPOINTS.glob("*"),
         *layout.PLANS.glob("*.json"),
         *(layout.PLANS / "code").glob("*"),

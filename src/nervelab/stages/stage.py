@@ -22,6 +22,7 @@ class Folders:
         files: what a folder holds once it is whole.
         wanted: the folders that a project asks for.
         verify: compares a folder with what it says of itself; raises NervelabError.
+        made_here: whether this installation can make one; if not, the build does without those that are not there.
     """
 
     target: str
@@ -29,18 +30,24 @@ class Folders:
     files: tuple[str, ...]
     wanted: Callable[[Project], Iterable[Path]]
     verify: Callable[[Path], object]
+    made_here: Callable[[], bool] = lambda: True
+
+    def expected(self, project: Project) -> list[Path]:
+        """The wanted folders that a build here ends with: all, or those that are there if none can be made."""
+        made_here = self.made_here()
+        return [folder for folder in self.wanted(project) if made_here or self.is_there(folder)]
 
     def paths(self, project: Project) -> list[str]:
-        """Every file of every wanted folder."""
-        return [str(folder / file) for folder in self.wanted(project) for file in self.files]
+        """Every file of every expected folder."""
+        return [str(folder / file) for folder in self.expected(project) for file in self.files]
 
     def is_there(self, folder: Path) -> bool:
         """Whether a folder holds all of its files."""
         return all((folder / file).exists() for file in self.files)
 
     def is_made(self, project: Project) -> bool:
-        """Whether every wanted folder is there."""
-        return all(self.is_there(folder) for folder in self.wanted(project))
+        """Whether every expected folder is there."""
+        return all(self.is_there(folder) for folder in self.expected(project))
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Rendering:
         says: what it does, a sentence.
         entries: the modules whose code, with all that they import, determines its files.
         make: makes its files.
+        needs: the stage of folders that it gathers beside those of the stage before it; None if there is none.
         determinants: what else determines them, by name.
         writes_in: the folder that it writes in, by default that of the results.
         stamps: the folder of its stamps, by default one in the results.
@@ -71,6 +79,7 @@ class Rendering:
     says: str
     entries: tuple[str, ...]
     make: Callable[[Targets], Made]
+    needs: Folders | None = None
     determinants: Callable[[Targets], dict[str, Any]] = lambda _: {}
     writes_in: Callable[[Targets], Path] = lambda targets: targets.results
     stamps: Callable[[Targets], Path] = lambda targets: targets.results / "stamps"

@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nervelab import layout, runfiles
+from nervelab import layout, probefiles, runfiles
 from nervelab.datafiles import MANIFEST
 from nervelab.errors import NervelabError, damaged
 from nervelab.files import read_json
-from nervelab.stages.chain import CORPUS, RENDERINGS, TOKENS, TRAIN
+from nervelab.stages.chain import CORPUS, PROBE, RENDERINGS, TOKENS, TRAIN
 from nervelab.stages.stamps import Stamp
 from nervelab.study.fingerprint import fingerprint
+from nervelab.study.probing import Probe, probes
 from nervelab.study.runs import Project, Run, load_project
 
 REMEDY = "delete it and run make again."
@@ -88,6 +89,31 @@ class Targets:
         return TRAIN.paths(self.project)
 
     @property
+    def probe_files(self) -> list[str]:
+        """Every file of every probe that a build here ends with."""
+        return PROBE.paths(self.project)
+
+    @property
+    def to_probe(self) -> list[Probe]:
+        """The wanted probes of which a file is missing, whether or not they can be made here."""
+        return [probe for probe in probes(self.project) if not PROBE.is_there(probe.folder)]
+
+    @property
+    def needed_to_probe(self) -> list[str]:
+        """What has to be there before the missing probes are made, beside their runs: the manifests of the data."""
+        return sorted({str(probe.run.data.folder / MANIFEST) for probe in self.to_probe})
+
+    @property
+    def not_probed(self) -> str | None:
+        """A sentence on the probes that are missing and cannot be made here; None if there are none."""
+        count = 0 if PROBE.made_here() else len(self.to_probe)
+        if not count:
+            return None
+        return (
+            f"{count} of the runs are not probed, as torch is not installed here: `nervelab probe` does it where it is"
+        )
+
+    @property
     def runs_by_study(self) -> dict[str, list[Run]]:
         """Every wanted run of each study that is asked for."""
         asked = {study for run in self.project.runs for study in run.studies if self.only in (None, study)}
@@ -154,20 +180,24 @@ class Targets:
         """The stamp of each rendering stage: one that is valid, or, from the first stale stage on, one to be made."""
         fresh = TRAIN.is_made(self.project)
         paths = {}
-        for stage, stamp in self.stages.items():
+        for stage in RENDERINGS:
+            stamp = self.stages[stage.name]
+            fresh = fresh and (stage.needs is None or stage.needs.is_made(self.project))
             valid = stamp.valid() if fresh else None
             fresh = valid is not None
-            paths[stage] = str(valid or stamp.to_make())
+            paths[stage.name] = str(valid or stamp.to_make())
         return paths
 
     def refuse_truncated(self) -> None:
-        """Refuse a wanted run that has a file of the wrong size: see the function of this name.
+        """Refuse a wanted run or probe that has a file of the wrong size: see the functions below.
 
         Raises:
             NervelabError: names the file and the remedy.
         """
         for run in self.project.runs:
             refuse_truncated(run)
+        for probe in probes(self.project):
+            refuse_truncated_probe(probe)
 
 
 def refuse_truncated(run: Run) -> None:
@@ -185,6 +215,20 @@ def refuse_truncated(run: Run) -> None:
             raise NervelabError(f"{recorded} belongs to run {content.get('id')}, not {run.id}: {REMEDY}")
         for file in runfiles.RUN_FILES:
             _refuse_wrong_size(run.folder / file, content["bytes"].get(file))
+
+
+def refuse_truncated_probe(probe: Probe) -> None:
+    """Refuse a folder of another probe, or with a file of the wrong size: cheap, as `refuse_truncated` is.
+
+    Raises:
+        NervelabError: names the file and the remedy.
+    """
+    recorded = probe.folder / probefiles.PROBE_JSON
+    if recorded.exists():
+        content = _said_by(recorded)
+        if content.get("id") != probe.id:
+            raise NervelabError(f"{recorded} belongs to probe {content.get('id')}, not {probe.id}: {REMEDY}")
+        _refuse_wrong_size(probe.folder / probefiles.PROBES, content["bytes"].get(probefiles.PROBES))
 
 
 def _said_by(recorded: Path) -> dict[str, Any]:

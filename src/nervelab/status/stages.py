@@ -10,8 +10,8 @@ from typing import Any
 from nervelab import layout
 from nervelab.datafiles import MANIFEST
 from nervelab.errors import NervelabError
-from nervelab.files import read_json
-from nervelab.stages.chain import CORPUS, RENDERINGS, TOKENS
+from nervelab.files import digest, read_json
+from nervelab.stages.chain import CORPUS, PROBE, RENDERINGS, TOKENS
 from nervelab.stages.stamps import Stamp, differences
 from nervelab.stages.targets import Targets
 from nervelab.status.runs import Standing
@@ -26,9 +26,9 @@ class Made:
     """How one corpus, one tokenised corpus or one rendering stage stands.
 
     Attributes:
-        what: "corpus", "tokens", or the stage.
+        what: "corpus", "tokens", "probe", or the rendering stage.
         name: the data set, or where the stage writes.
-        id: of the data; the key of the stage's stamp.
+        id: of the data; of all probes together; the key of the stage's stamp.
         state: fresh, stale (there is an older one), incomplete or absent.
         why: why it is not fresh, a sentence each.
         failed: the sentence that its last job ended with; None where it did not fail.
@@ -51,6 +51,24 @@ def data(project: Project) -> list[Made]:
     ]
 
 
+def probing(targets: Targets) -> list[Made]:
+    """How the probes stand, all of them together; nothing where none is wanted."""
+    wanted = list(PROBE.wanted(targets.project))
+    lacking = [folder.name for folder in wanted if not PROBE.is_there(folder)]
+    if not wanted:
+        return []
+    known = {
+        "what": "probe",
+        "name": str(layout.PROBES / targets.project.scale),
+        "id": digest([folder.name for folder in wanted])[:10],
+    }
+    if not lacking:
+        return [Made(**known, state="fresh")]
+    why = targets.not_probed or f"{len(lacking)} of {len(wanted)} are missing: {listed(lacking)}"
+    state = "absent" if len(lacking) == len(wanted) else "incomplete"
+    return [Made(**known, state=state, why=(why,), failed=failure(Path("logs/probe.log")))]
+
+
 def stages(targets: Targets, runs: list[Standing]) -> list[Made]:
     """How each rendering stage stands: fresh as the DAG sees it, and why it is not."""
     found: list[Made] = []
@@ -59,13 +77,16 @@ def stages(targets: Targets, runs: list[Standing]) -> list[Made]:
         stamp = targets.stages[stage.name]
         before = found[-1] if found else None
         follows = before is not None and before.state != "fresh"
+        waits = stage.needs is not None and not stage.needs.is_made(targets.project)
         known = {"what": stage.name, "name": str(stage.writes_in(targets))}
-        if not missing and not follows and stamp.valid():
+        if not missing and not follows and not waits and stamp.valid():
             found.append(Made(**known, id=stamp.key, state="fresh"))
             continue
         why = list(_why(stamp, among=("written",) if follows else ("read", "written")))
         if follows:
             why.append(f"{before.what} comes before it")
+        elif waits:
+            why.insert(0, "probes are missing")
         elif missing:
             why.insert(0, f"runs are missing: {listed(missing)}")
         state = "stale" if stamp.lying() else "absent"
@@ -116,6 +137,8 @@ def _determined_otherwise(stamp: Stamp, latest: Path) -> Iterator[str]:
             yield f"the scale changed from {was.get(name)} to {now}"
         elif name == "data":
             yield "the runs are trained on other data"
+        elif name in ("probed", "probes"):
+            yield "other probes belong to the runs" if name == "probed" else _probes(was.get(name), now)
         elif name == "runs":
             yield _runs(read, {each["name"] for each in stamp.determinants["runs"]})
 
@@ -125,6 +148,12 @@ def _runs(were: set[str], are: set[str]) -> str:
     said = [f"{len(added)} runs are asked for anew ({listed(added)})"] if added else []
     said += [f"{len(gone)} are no longer asked for ({listed(gone)})"] if gone else []
     return ", ".join(said) or "the studies or the shown settings of the runs changed"
+
+
+def _probes(was: Any, now: Any) -> str:
+    if not isinstance(was, list) or not isinstance(now, list):  # of long lists a stamp holds the hash
+        return "there are other probes"
+    return f"there are {len(now)} probes, and were {len(was)}"
 
 
 def _settings(was: Any, now: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from nervelab.cluster.queue import jobs_here
 from nervelab.stages.prune import size, unwanted
 from nervelab.stages.targets import Targets
 from nervelab.status.runs import STATES, Standing, standings
-from nervelab.status.stages import Made, data, stages
+from nervelab.status.stages import Made, data, probing, stages
 from nervelab.study.execution import block_weights
 from nervelab.study.runs import load_project
 
@@ -31,7 +31,7 @@ class Status:
         targets: what is asked for.
         building: whether a build is running in this folder.
         runs: every wanted run.
-        made: the data, then the rendering stages.
+        made: the data, the probes, then the rendering stages.
         unwanted: how many files and folders nothing asks for, and their bytes.
     """
 
@@ -51,7 +51,7 @@ class Status:
         targets = Targets(load_project(scale=scale, only=only), named=scale is not None, only=only)
         building = held(LOCK)
         runs = standings(targets.project, building=building, queue=jobs_here())
-        made = [*data(targets.project), *stages(targets, runs)]
+        made = [*data(targets.project), *probing(targets), *stages(targets, runs)]
         paths = unwanted()
         return cls(targets, building, runs, made, (len(paths), size(paths)))
 
@@ -76,7 +76,6 @@ def as_json(status: Status) -> str:
     made = [
         {key: getattr(each, key) for key in ("what", "name", "id", "state", "why", "failed")} for each in status.made
     ]
-    rendering = set(status.targets.stages)
     files, bytes = status.unwanted
     content = {
         "scale": status.targets.project.scale,
@@ -84,8 +83,8 @@ def as_json(status: Status) -> str:
         "building": status.building,
         "counts": status.counts,
         "runs": rows,
-        "data": [each for each in made if each["what"] not in rendering],
-        "stages": [each for each in made if each["what"] in rendering],
+        "data": [each for each in made if each["what"] in _DATA],
+        "stages": [each for each in made if each["what"] not in _DATA],
         "unwanted": {"files": files, "bytes": bytes},
     }
     return json.dumps(content, indent=2) + "\n"
@@ -155,12 +154,16 @@ def _summary(status: Status) -> Iterator[str]:
     rest = [f"{counts[state]} {state}" for state in STATES if state in counts and state != "finished"]
     asked = status.targets.project.scale + (f", {status.targets.only} alone" if status.targets.only else "")
     parts = [f"{asked}: {done} of {_number(len(status.runs), 'run')} done", *rest]
-    results = "fresh" if all(each.state == "fresh" for each in status.made) else "stale"
-    rendered = [each for each in status.made if each.what not in _DATA]
+    rendered = [each for each in status.made if each.what in status.targets.stages]
+    left = {each.what for each in status.made if each.state != "fresh"}
     if all(each.state == "absent" for each in rendered):
         results = "not there yet"
-    elif results == "stale" and all(each.state == "fresh" for each in rendered):
+    elif left & set(status.targets.stages):
+        results = "stale"
+    elif left & set(_DATA):
         results = "fresh, but data are missing"
+    else:
+        results = "fresh, without probes" if left else "fresh"
     parts.append(f"results {results}")
     yield ", ".join(parts) + ("; a build is running" if status.building else "")
     files, bytes = status.unwanted

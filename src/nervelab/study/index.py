@@ -6,6 +6,7 @@ from typing import Any
 from nervelab import runfiles
 from nervelab.datafiles import MANIFEST
 from nervelab.files import read_json, sha256, write_json
+from nervelab.study.probing import probes
 from nervelab.study.runs import Corpus, Project, Run, Tokens
 
 
@@ -15,9 +16,16 @@ def write_index(project: Project, path: Path) -> None:
     Raises:
         NervelabError: a run or a manifest is missing or damaged.
     """
-    runs = [described(run) | {"run_json_sha256": sha256(run.folder / runfiles.RUN_JSON)} for run in project.runs]
+    hashes = (sha256(run.folder / runfiles.RUN_JSON) for run in project.runs)
+    runs = [each | {"run_json_sha256": hash} for each, hash in zip(listed(project), hashes, strict=True)]
     data = {each.corpus.name: _manifests(each) for each in project.data.values()}
     write_json(path, {"scale": project.scale, "runs": runs, "data": data})
+
+
+def listed(project: Project) -> list[dict[str, Any]]:
+    """What the index says of each run before it is trained: as `described`, with the id of its probe or null."""
+    ids = {probe.run.name: probe.id for probe in probes(project)}
+    return [described(run) | {"probe": ids.get(run.name)} for run in project.runs]
 
 
 def described(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from nervelab import layout
 from nervelab.errors import NervelabError
 from nervelab.study.checked import checked
 from nervelab.study.config import Dataset, Measure, Model, Optimiser, Record, Tokenizer, Training
-from nervelab.study.decisions import Analysis
+from nervelab.study.decisions import Analysis, Probing
 from nervelab.study.derive import Derivation, Keys
 from nervelab.study.recipes import Recipe, Uses
 from nervelab.study.siblings import DERIVED, Sibling, sibling_of
@@ -21,8 +21,9 @@ from nervelab.study.yamlfile import read_yaml
 
 Values = Annotated[list[Any], Field(min_length=1)]
 # A study is a target of the workflow, so its name may be none of the others.
-STAGES = ("all", "data", "tokens", "trained", "aggregated", "analysed")
-RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "train_together", "index", "aggregate", "analyse", "report")
+STAGES = ("all", "data", "tokens", "trained", "probed", "aggregated", "analysed")
+RULES = (*STAGES, "corpus", "tokenise", "plans", "train", "train_together", "probe")
+RULES += ("index", "aggregate", "analyse", "report")
 # Names stand in file names, on pages and on command lines.
 StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -122,6 +123,7 @@ class Params(Record):
     recipes: dict[Name, Recipe]
     studies: dict[StudyName, Study]
     analysis: Analysis
+    probe: Probing
     _sources: Sources = PrivateAttr()
 
     def where(self, keys: Keys) -> str:

@@ -22,7 +22,6 @@ from torch import nn
 from nervelab import runfiles
 from nervelab.errors import damaged
 from nervelab.files import digest
-from nervelab.nulls.draws import gaussian, shuffled
 from nervelab.nulls.layer import Layer, layers
 from nervelab.probefiles import COLUMNS, GAUSSIAN, SHUFFLED, TRAINED, UNTRAINED
 from nervelab.training.artefacts import unshared
@@ -75,10 +74,12 @@ def probed(
     rows.extend(_rows(TRAINED, 0, trained))
     entropy = [seed, int(digest(plan["config"])[:16], 16)]
     for draw in range(draws):
-        for number, (kind, draw_of) in enumerate(((GAUSSIAN, _gaussian), (SHUFFLED, _shuffled))):
+        for number, kind in enumerate((GAUSSIAN, SHUFFLED)):
             for index, layer in enumerate(trained):
                 random = np.random.default_rng([*entropy, number, draw, index])
-                rows.append(_row(kind, draw, index, layer.measured(draw_of(layer, random))))
+                inputs_Nd = layer.nulls.gaussian(random) if kind == GAUSSIAN else layer.nulls.shuffled(random)
+                others_Nd = torch.from_numpy(inputs_Nd).to(layer.inputs_Nd)
+                rows.append(_row(kind, draw, index, layer.measured(others_Nd)))
     return as_bytes(rows)
 
 
@@ -102,22 +103,6 @@ def _rows(kind: str, draw: int, of: list[Layer]) -> Iterator[Row]:
 
 def _row(kind: str, draw: int, layer: int, measured: dict[str, float]) -> Row:
     return {"activations": kind, "draw": draw, "layer": layer, **measured}
-
-
-def _gaussian(layer: Layer, random: np.random.Generator) -> torch.Tensor:
-    return _like(layer, gaussian(_inputs(layer), random))
-
-
-def _shuffled(layer: Layer, random: np.random.Generator) -> torch.Tensor:
-    return _like(layer, shuffled(_inputs(layer), layer.factor(), random))
-
-
-def _inputs(layer: Layer) -> np.ndarray:
-    return layer.inputs_Nd.double().cpu().numpy()
-
-
-def _like(layer: Layer, inputs_Nd: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(inputs_Nd).to(layer.inputs_Nd)
 
 
 def _load(model: nn.Module, path: Path) -> None:

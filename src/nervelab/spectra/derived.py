@@ -13,11 +13,10 @@ def first_share(eigenvalues: ArrayLike) -> float:
     return float(values_D.max() / total) if total > 0 else float("nan")
 
 
-def mean_fourth_power(rows_ND: np.ndarray) -> float:
-    """sum_i |x_i - mean|^4 / (N - 1) over N rows, at least 2, in the fourth power of their units."""
-    rows_ND = np.asarray(rows_ND, dtype=np.float64)
-    squares_N = np.square(rows_ND - rows_ND.mean(axis=0)).sum(axis=1)
-    return float(np.square(squares_N).sum() / (len(rows_ND) - 1))
+def mean_fourth_power(distances_N: np.ndarray) -> float:
+    """sum_i |x_i - mean|^4 / (N - 1), from the distances |x_i - mean| of N samples, at least 2."""
+    distances_N = np.asarray(distances_N, dtype=np.float64)
+    return float((distances_N**4).sum() / (len(distances_N) - 1))
 
 
 def unbiased_participation_ratio(eigenvalues: ArrayLike, *, n_tokens: int, fourth: float) -> float:

@@ -6,7 +6,8 @@ import pytest
 
 from nervelab.aggregates.collect import aggregate
 from nervelab.errors import NervelabError
-from nervelab.files import read_json, write_json
+from nervelab.files import read_json, sha256, write_json, write_sealed
+from nervelab.probefiles import COLUMNS
 from tests.support.synthetic_runs import LAPTOP, LAYERS, STEPS, Planted, config, write_study
 
 
@@ -59,6 +60,7 @@ def test_equal_runs_give_equal_bytes(tmp_path):
         "history.parquet",
         "timing.parquet",
         "estimators.parquet",
+        "probes.parquet",
     ]
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in twice]
 
@@ -103,3 +105,55 @@ def test_no_runs_is_refused(tmp_path):
     runs_json, runs_root = write_study(tmp_path, ())
     with pytest.raises(NervelabError, match="lists no runs"):
         aggregate(runs_json, runs_root, tmp_path / "out")
+
+
+def write_probe(root, of, *, columns=COLUMNS, **recorded):
+    """A probe of a run of two layers, and its id in runs.json; the file of its rows."""
+    listing = read_json(root / "results" / "runs.json", "")
+    for listed in listing["runs"]:
+        listed["probe"] = listed.get("probe") or ("abcdefabcd" if listed["name"] == of.name else None)
+    write_json(root / "results" / "runs.json", listing)
+    path = root / "probes" / "laptop" / f"{of.name}-abcdefabcd" / "probes.parquet"
+    path.parent.mkdir(parents=True)
+    keys = {"activations": ["trained"] * 2, "draw": [0, 0], "layer": [0, 1]}
+    pl.DataFrame(keys | {name: [1.0, 2.0] for name in columns}).write_parquet(path)
+    content = {"id": "abcdefabcd", "run": of.id, "files": {"probes.parquet": sha256(path)}, "bytes": {}}
+    write_sealed(path.with_name("probe.json"), content | recorded)
+    return path
+
+
+def probed(root):
+    aggregate(root / "results" / "runs.json", root / "runs", root / "out", root / "probes")
+    return pl.read_parquet(root / "out" / "probes.parquet")
+
+
+def test_probes_that_were_made_are_gathered(tmp_path):
+    write_study(tmp_path, LAPTOP[:2])
+    empty = probed(tmp_path)
+    assert empty.columns == ["name", "activations", "draw", "layer", *COLUMNS]
+    assert empty.height == 0
+    path = write_probe(tmp_path, LAPTOP[1])
+    assert probed(tmp_path)["name"].to_list() == [LAPTOP[1].name] * 2
+    assert probed(tmp_path).schema == empty.schema
+    path.with_name("probe.json").unlink()  # of one that was killed the table alone may be there
+    assert probed(tmp_path).height == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"id": "0123456789"}, r"probe\.json belongs to probe 0123456789, not abcdefabcd: delete it"),
+        ({"run": "0123456789"}, r"probe\.json belongs to the run 0123456789, not "),
+        ({"files": {}}, r"probe\.json is damaged \(it does not vouch for probes\.parquet\)"),
+        (
+            {"files": {"probes.parquet": "0" * 64}},
+            r"probes\.parquet is damaged \(its sha256 is not the one in probe\.json",
+        ),
+        ({"columns": COLUMNS[1:]}, r"probes\.parquet is damaged \(its columns are others\)"),
+    ],
+)
+def test_a_probe_of_something_else_or_damaged_is_refused_by_name(tmp_path, changes, said):
+    write_study(tmp_path, LAPTOP[:2])
+    write_probe(tmp_path, LAPTOP[0], **changes)
+    with pytest.raises(NervelabError, match=said):
+        probed(tmp_path)

@@ -22,6 +22,7 @@ rule probe:
     resources:
         runtime=jobs.minutes_to_probe,
         mem_mb=jobs.memory_mb_to_probe,
+        cpus_per_task=jobs.cpus_to_probe,
         gpu=int(jobs.device != "cpu"),
     params:
         names=[probe.name for probe in targets.to_probe],

@@ -145,6 +145,11 @@ class Jobs:
             attempt * max((size.minutes for size in self._sizes_to_probe), default=1), self.execution.max_minutes
         )
 
+    @property
+    def cpus_to_probe(self) -> int:
+        """Its cores on a cluster; on one machine it takes as many as there are, up to the threads of its rule."""
+        return max((size.cpus for size in self._sizes_to_probe), default=1)
+
     def cpus(self, wildcards: Any) -> int:
         """Cores."""
         return max(size.cpus for size in self._sizes(wildcards))

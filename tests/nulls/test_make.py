@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from nervelab.errors import NervelabError
 from nervelab.files import sha256, write_sealed
 from nervelab.nulls import make
 from nervelab.nulls.probe import as_bytes
-from nervelab.probefiles import COLUMNS, TRAINED
+from nervelab.probefiles import COLUMNS, PROBE_JSON, PROBES, TRAINED
 from nervelab.stages import chain
 from nervelab.stages.targets import Targets
 from nervelab.study.probing import Probe, probes
 from nervelab.study.runs import Run
+from tests.faults.registry import Fault, name
 
 PARAMS = Path(__file__).resolve().parents[1] / "workflow" / "params.yaml"
 ROW = {"activations": TRAINED, "draw": 0, "layer": 0, **dict.fromkeys(COLUMNS, 1.0)}
@@ -109,22 +111,69 @@ def test_a_probe_that_nothing_asks_for_any_more_is_refused(wanted: list[Probe]):
         make.make_probes(Targets.of(), ["another-0123456789"])
 
 
-def test_a_damaged_probe_is_refused_wherever_targets_are_read(wanted: list[Probe]):
+def refused(act: Callable[[], object]) -> str:
+    with pytest.raises(NervelabError) as caught:
+        act()
+    return str(caught.value)
+
+
+def cut_short(wanted: list[Probe]) -> str:
+    table = wanted[0].folder / PROBES
+    table.write_bytes(table.read_bytes()[:-4])
+    return refused(Targets.of)
+
+
+def another_byte(wanted: list[Probe]) -> str:
+    table = wanted[0].folder / PROBES
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    Targets.of()  # which looks at sizes alone
+    return refused(lambda: verify_probe(wanted[0].folder))
+
+
+def record_changed(wanted: list[Probe]) -> str:
+    record = wanted[0].folder / PROBE_JSON
+    record.write_text(record.read_text(encoding="utf-8").replace("finished", "diverged"), encoding="utf-8")
+    return refused(lambda: verify_probe(wanted[0].folder))
+
+
+def exchanged(wanted: list[Probe]) -> str:
+    shutil.copytree(wanted[1].folder, wanted[0].folder, dirs_exist_ok=True)
+    return refused(Targets.of)
+
+
+REST = "Everything else; the file itself stays where it is until it is deleted."
+AGAIN = "delete it (or the folder) and run make again."
+FAULTS = [
+    Fault(what, "A damaged file", what, said, REST, act)
+    for what, said, act in (
+        (
+            "the table of a probe is cut short",
+            "probes/…/probes.parquet is damaged (… bytes instead of …): delete it and run make again.",
+            cut_short,
+        ),
+        (
+            "the table of a probe has another value in one byte",
+            f"probes/…/probes.parquet is damaged (its sha256 is not the one in probe.json): {AGAIN}",
+            another_byte,
+        ),
+        (
+            "probe.json says something else",
+            f"probes/…/probe.json is damaged (its content is not what was written): {AGAIN}",
+            record_changed,
+        ),
+        (
+            "the folder of a probe holds another one",
+            "probes/…/probe.json belongs to probe …, not …: delete it and run make again.",
+            exchanged,
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_damaged_probe_is_refused_by_name(wanted: list[Probe], fault: Fault):
     make.make_probes(Targets.of())
-    table, other = wanted[0].folder / "probes.parquet", wanted[1].folder / "probes.parquet"
-    content = table.read_bytes()
-    table.write_bytes(content[:-4])
-    with pytest.raises(
-        NervelabError, match=rf"{table} is damaged \(\d+ bytes instead of \d+\): delete it and run make"
-    ):
-        Targets.of()
-    table.write_bytes(content[:-1] + b"x")
-    with pytest.raises(NervelabError, match=rf"{table} is damaged \(its sha256 is not the one in probe\.json\)"):
-        verify_probe(wanted[0].folder)
-    table.write_bytes(content)
-    shutil.copytree(other.parent, table.parent, dirs_exist_ok=True)
-    with pytest.raises(NervelabError, match=f"belongs to probe {wanted[1].id}, not {wanted[0].id}"):
-        Targets.of()
+    assert fault.is_said_by(fault.act(wanted))
 
 
 def test_where_torch_is_not_installed_a_build_does_without(wanted: list[Probe], monkeypatch: pytest.MonkeyPatch):

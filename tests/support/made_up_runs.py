@@ -16,6 +16,7 @@ import polars as pl
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.files import digest
+from nervelab.probefiles import COLUMNS, PROBES
 from nervelab.study.decisions import Analysis
 from tests.support.synthetic_runs import D_MODEL, LAYERS, config
 
@@ -191,6 +192,9 @@ def saved(aggregates: Aggregates, folder: Path) -> Path:
     seconds.write_parquet(folder / "timing.parquet")
     keys = aggregates.spectra.select("name", "step", "estimator").unique(maintain_order=True)
     keys.with_columns(moments_seconds=0.04, solve_seconds=0.01).write_parquet(folder / "estimators.parquet")
+    keys = {"name": pl.String, "activations": pl.String, "draw": pl.Int64, "layer": pl.Int64}
+    none = pl.DataFrame(schema=keys | dict.fromkeys(COLUMNS, pl.Float64))
+    (none if aggregates.probes is None else aggregates.probes).write_parquet(folder / PROBES)
     return folder
 
 

@@ -18,7 +18,9 @@ from nervelab.nulls import make
 from nervelab.nulls.probe import as_bytes
 from nervelab.probefiles import COLUMNS, PROBE_JSON, PROBES, TRAINED
 from nervelab.stages import chain
+from nervelab.stages.prune import unwanted
 from nervelab.stages.targets import Targets
+from nervelab.status.stages import probing
 from nervelab.study.probing import Probe, probes
 from nervelab.study.runs import Run
 from tests.faults.registry import Fault, name
@@ -199,3 +201,23 @@ def test_once_the_probes_are_there_it_does_not_matter_who_reads_them(wanted: lis
     assert reader.not_probed is None
     assert reader.probe_files == known.probe_files
     assert reader.stages["aggregate"].key == known.stages["aggregate"].key
+
+
+def test_the_status_says_how_many_are_missing(wanted: list[Probe]):
+    (absent,) = probing(Targets.of())
+    assert (absent.what, absent.name, absent.state) == ("probe", "probes/laptop", "absent")
+    assert absent.why[0].startswith("4 of 4 are missing: ")
+    make.make_probes(Targets.of(), [wanted[0].name])
+    (incomplete,) = probing(Targets.of())
+    assert (incomplete.state, incomplete.id) == ("incomplete", absent.id)
+    assert incomplete.why[0].startswith("3 of 4 are missing: ")
+    make.make_probes(Targets.of())
+    (fresh,) = probing(Targets.of())
+    assert (fresh.state, fresh.why) == ("fresh", ())
+
+
+def test_prune_removes_probes_that_nothing_asks_for(wanted: list[Probe]):
+    make.make_probes(Targets.of())
+    other = wanted[0].folder.with_name(f"{wanted[0].run.name}-0123456789")
+    shutil.copytree(wanted[0].folder, other)
+    assert unwanted() == [other]

@@ -78,7 +78,8 @@ def test_what_is_asked_for_is_probed_and_nothing_else_is_made_again(built: Proje
     assert gathered(built) == 4 * 2 * (2 + 2 * 2)
     assert built.dvc_is_clean()
     assert built.snakemake_is_clean()
-    assert "8 folders are whole" not in built.run("nervelab check trained")
+    assert "6 folders are whole" in built.run("nervelab check trained")
+    assert "10 folders are whole" in built.run("nervelab check")
     whole, first = contents(built), times(built)
 
     # One that is deleted is made again, the same, and no other.

@@ -7,7 +7,6 @@ import numpy as np
 
 from tests.support.made_up_runs import (
     COMPENSATING,
-    LAYERS,
     Estimate,
     Loss,
     MadeUp,
@@ -97,17 +96,82 @@ def compensating(run: MadeUp) -> bool:
 
 
 def barely_localised(run, known):
-    js = np.array([0.2, 0.1, 0.1, 0.09])
-    return {"js": np.broadcast_to(js * np.exp(0.2 * run.draw("bands", size=(LAYERS,))), known["js"].shape)}
+    """JS alike in all layers but for what a seed draws, for the two halves of training apart."""
+    late_S1 = np.arange(len(known["js"]))[:, None] > len(known["js"]) * 0.58
+    early_L, late_L = 0.1 * np.exp(0.2 * run.draw("bands", size=(2, run.layers)))
+    return {"js": np.where(late_S1, late_L, early_L)}
+
+
+def wandering(run, known):
+    """The layer with the largest JS is another in the second half of training."""
+    late_S1 = (np.arange(len(known["js"])) > len(known["js"]) * 0.58)[:, None]
+    first_L = np.where(np.arange(run.layers) == 0, 0.2, 0.1)
+    return {"js": np.where(late_S1, np.where(np.arange(run.layers) == 0, 0.05, 0.1), first_L)}
+
+
+def falling_somewhere(run, known):
+    """PR falls in the first quarter of layers of every model."""
+    return {"pr_post": np.where(np.arange(run.layers) < run.layers / 4, known["pr_pre"] / 2, known["pr_post"])}
+
+
+def falling_rarely(run, known):
+    """PR falls in the first layer of one width: too few layers to be told from 5 %."""
+    falling = (np.arange(run.layers) == 0) & (run.width_multiple == 7) & (run.placement != "postln")
+    return {"pr_post": np.where(falling, known["pr_pre"] / 2, known["pr_post"])}
+
+
+def bare_gelu(run: MadeUp) -> bool:
+    return run.kind == "inert"
+
+
+def early_alike(run, known):
+    """Norm-free GELU's JS, PR gain and EEE_post, alike over layers and PreLN GELU's but for what its seed draws."""
+    if run.activation != "gelu" or run.placement not in ("preln", "none"):
+        return {}
+    ones = np.ones_like(known["js"])
+    return {
+        "js": 0.1 * ones * np.exp(0.1 * run.draw("js", size=(run.layers,))),
+        "pr_pre": known["pr_post"] / np.exp(0.1 * run.draw("gain", size=(run.layers,))) / 1.5,
+        "eee_post": 0.8 * ones + 0.01 * run.draw("eee", size=(run.layers,)),
+    }
+
+
+def late_first(run, known):
+    """Norm-free GELU from its last layer to its first, and its early layers less inert than those of PreLN GELU."""
+    if not bare_gelu(run):
+        return {}
+    early = np.arange(run.layers) < run.layers / 2
+    return {
+        "js": np.where(early, 0.5, 0.004) + 0 * known["js"],
+        "pr_pre": known["pr_post"] / np.where(early, 4, 1.02),
+        "eee_post": np.where(early, 0.5, 0.95) + 0 * known["js"],
+    }
 
 
 def barely_inert(run, known):
     return {"eee_pre": np.full_like(known["eee_pre"], 0.95 + 0.005 * run.draw("inert"))}
 
 
+def nowhere_near(run, known):
+    ones = np.ones_like(known["js"])
+    return {"eee_pre": 0.8 * ones, "eee_post": 0.7 * ones, "js": 0.2 * ones, "pr_pre": known["pr_post"] / 2}
+
+
 def barely_compensating(run, known):
     gain = 2 * np.exp(0.2 * run.draw("gain"))
     return {"pr_pre": known["pr_post"] / gain} if compensating(run) else {}
+
+
+def not_compensating(run, known):
+    """A gain of one half in the first two layers, where JS is the smallest."""
+    first_two = np.arange(run.layers) < 2
+    gain_L, js_L = np.where(first_two, 0.5, 2), np.where(first_two, 0.02, 0.3)
+    return {"pr_pre": known["pr_post"] / gain_L, "js": js_L + 0 * known["js"]} if compensating(run) else {}
+
+
+def level_of(metric, level, by):
+    """A metric at a level, but for what each run draws."""
+    return lambda run, known: {metric: np.full_like(known[metric], level + by * run.draw("level"))}
 
 
 def widths_scattered(run, share_S1, layer_L):
@@ -117,6 +181,11 @@ def widths_scattered(run, share_S1, layer_L):
         return known
     by = {"se_post": 0.2, "pr_post": 0.8}
     return known | {name: known[name] * np.exp(size * run.draw("widths", name)) for name, size in by.items()}
+
+
+def exponents_scattered(run, known):
+    """PR_post follows width so roughly that no exponent can be told."""
+    return {"pr_post": known["pr_post"] * np.exp(1.0 * run.draw("exponent"))}
 
 
 def settling_alike(run, known):
@@ -152,9 +221,7 @@ def alike(run, estimator, known):
 
 def faithful(run, estimator, known):
     """Samples that disturb the spectra before the nonlinearity and keep those after it."""
-    return {name: values.mean() + 0 * values if name.endswith("pre") else values for name, values in known.items()} | {
-        "se_pre": known["se_pre"][::-1]
-    }
+    return {name: values[::-1] if name.endswith("pre") else values for name, values in known.items()}
 
 
 def blurred_samples(run, estimator, known):
@@ -170,14 +237,24 @@ CASES = {
     "reinjection-se": Case(swapped("se"), no_effect("se"), RELU),
     "reinjection-pr": Case(swapped("pr"), no_effect("pr"), RELU),
     "flattening-eee": Case(swapped("eee"), no_effect("eee"), RELU),
-    "js-bands": Case(changed(lambda run, known: {"js": known["js"][:, ::-1]}), changed(barely_localised), RELU),
+    "pr-every-layer": Case(changed(falling_somewhere), changed(falling_rarely), ("preln", "swiglu"), 3),
+    "js-bands": Case(changed(wandering), changed(barely_localised), RELU),
+    "js-fading": Case(changed(lambda run, known: {"js": known["js"][:, ::-1]}), changed(barely_localised), RELU),
     "gelu-broader": Case(behaving({GELU: RELU, RELU: GELU}), behaving({RELU: GELU}), RELU),
     "relu-earlier": Case(behaving({GELU: RELU, RELU: GELU}), changed(settling_alike), RELU),
     "gelu-better": Case(behaving({GELU: RELU, RELU: GELU}), behaving({RELU: GELU}), RELU),
-    "normfree-inertia": Case(behaving({BARE_GELU: GELU}), changed(barely_inert), BARE_GELU),
-    "normfree-compensation": Case(behaving({BARE_RELU: BARE_GELU}), changed(barely_compensating), BARE_LEAKY),
+    "normfree-inertia": Case(changed(late_first), changed(early_alike), BARE_GELU),
+    "normfree-inertia-levels": Case(changed(nowhere_near), changed(barely_inert), BARE_GELU),
+    "normfree-compensation": Case(changed(not_compensating), changed(barely_compensating), BARE_LEAKY),
+    "normfree-eee-level": Case(
+        changed(level_of("eee_post", 0.8, 0.0)), changed(level_of("eee_post", 0.5, 0.05)), BARE_LEAKY
+    ),
     "normfree-gap": Case(behaving({BARE_GELU: GELU, GELU: BARE_GELU}), behaving({BARE_GELU: BARE_LEAKY}), BARE_LEAKY),
-    "return-on-width": Case(behaving({GELU: POSTLN, POSTLN: GELU}), behaving({MIXED: GELU}), MIXED, width=7),
+    "return-on-width": Case(behaving({GELU: POSTLN, POSTLN: GELU}), scattered(("pr_post",), by=0.8), MIXED, width=7),
+    "width-exponents": Case(behaving({GELU: POSTLN, POSTLN: GELU}), changed(exponents_scattered), POSTLN, width=7),
+    "width-layer-spread": Case(
+        behaving({MIXED: GELU, GELU: MIXED, POSTLN: MIXED}), behaving({GELU: MIXED, POSTLN: MIXED}), MIXED, width=7
+    ),
     "placement-ppl": Case(behaving({GELU: POSTLN, POSTLN: GELU}), behaving({MIXED: GELU}), MIXED),
     "r-checkpoints-pre": Case((backwards, paper_loss), blurred("pre", 0.4), GELU, width=7),
     "r-checkpoints-post": Case((backwards, paper_loss), blurred("post", 0.4), GELU, width=1),

@@ -8,12 +8,18 @@ import polars as pl
 import pytest
 
 from nervelab.aggregates.find import Aggregates
+from nervelab.analysis.findings.finding import WORDS
 from nervelab.analysis.findings.registry import FINDINGS
 from nervelab.analysis.tables.lengths import LENGTHS
-from nervelab.analysis.tables.verdicts_before_and_after import BEFORE, COUNTING, LENGTH, START, verdicts_before
-from tests.support.made_up_runs import MadeUp, at_4d, behaving, gathered, paper_loss, with_estimators
-
-AS_GELU = behaving({("preln", "relu"): ("preln", "gelu"), ("preln", "gelu"): ("preln", "relu")})
+from nervelab.analysis.tables.verdicts_before_and_after import (
+    BEFORE,
+    INTERVAL,
+    PART_OF,
+    REVIEWED,
+    RULE,
+    verdicts_before,
+)
+from tests.support.made_up_runs import MadeUp, at_4d, gathered, paper_loss, with_estimators
 
 
 def both(long: Aggregates, short: Aggregates) -> Aggregates:
@@ -29,40 +35,30 @@ def both(long: Aggregates, short: Aggregates) -> Aggregates:
     return Aggregates(*(pl.concat(pair) for pair in pairs), long.settings)
 
 
-def test_every_finding_has_a_verdict_before():
-    assert verdicts_before().keys() == {finding.id for finding in FINDINGS}
-    assert {each["verdict"] for each in verdicts_before().values()} <= {"supported", "contradicted", "inconclusive"}
+def test_every_verdict_of_before_is_of_a_finding_or_of_what_its_parts_were():
+    ids = {finding.id for finding in FINDINGS}
+    assert verdicts_before().keys() == ids - PART_OF.keys() - {"pr-every-layer"}
+    assert PART_OF.keys() <= ids
+    assert set(PART_OF.values()) <= verdicts_before().keys()
+    for times in verdicts_before().values():
+        assert {times["small"]["verdict"], times["siblings"]["verdict"]} <= set(WORDS)
 
 
-def test_of_the_verdicts_before_the_page_says_what_turned_them():
-    """The paper's world, in which all is supported: what was contradicted before was turned."""
+def test_of_every_verdict_the_page_says_what_turned_it():
+    """The paper's world, in which nearly all is supported."""
     table = BEFORE.build(gathered(with_estimators()))
-    assert table["after"].unique().to_list() == ["supported"]
+    by_id = {finding.id: finding for finding in FINDINGS}
     for row in table.to_dicts():
-        assert row["before"] == verdicts_before()[row["finding"]]["verdict"]
-        assert row["turned_by"] == ("" if row["before"] == "supported" else START)
-
-
-def test_where_shorter_runs_give_the_verdict_of_before_it_was_the_length():
-    before = verdicts_before()["gelu-broader"]["verdict"]
-    assert before == "contradicted"
-    reversed_at_short = gathered(with_estimators(), *AS_GELU)
-    table = BEFORE.build(both(gathered(with_estimators()), reversed_at_short))
-    row = table.row(by_predicate=pl.col("finding") == "gelu-broader", named=True)
-    assert (row["after"], row["turned_by"]) == ("supported", LENGTH)
-    assert row["value_before"] == pytest.approx(verdicts_before()["gelu-broader"]["value"])
-    assert row["value"] > 1 > row["value_before"]
-    assert all(name.startswith("long") for name in row["runs"])
-
-
-def test_where_the_effects_counted_as_before_give_the_verdict_of_before_it_was_the_counting():
-    """JS of layers that are nearly alike: it fades in deep layers, as claimed, and is not localised."""
-    assert verdicts_before()["js-bands"]["verdict"] == "contradicted"
-    even = gathered(with_estimators())
-    levelled = 0.1 - 0.001 * pl.col("layer") + 0.01 * (pl.col("js") - pl.col("js").mean())
-    table = BEFORE.build(replace(even, spectra=even.spectra.with_columns(js=levelled)))
-    row = table.row(by_predicate=pl.col("finding") == "js-bands", named=True)
-    assert (row["after"], row["turned_by"]) == ("in part", COUNTING)
+        before = verdicts_before().get(row["part_of"] or row["finding"])
+        if before is None:
+            assert (row["finding"], row["turned_by"]) == ("pr-every-layer", "a new claim")
+            continue
+        assert (row["small"], row["siblings"]) == (before["small"]["verdict"], before["siblings"]["verdict"])
+        assert row["value_before"] == before["siblings"]["value"]
+        assert row["now"] == "supported"
+        reviewed = any(REVIEWED in revision.lower() for revision in by_id[row["finding"]].revisions)
+        turned = RULE if reviewed else INTERVAL
+        assert row["turned_by"] == ("" if row["siblings"] == "supported" else turned)
 
 
 def test_models_of_both_lengths_stand_side_by_side():

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nervelab.analysis.findings.finding import Claim, Effect, Finding, Verdict, above, below, between, verdict_of
+from nervelab.analysis.findings.finding import (
+    Claim,
+    Effect,
+    Finding,
+    Rivals,
+    Verdict,
+    above,
+    below,
+    between,
+    verdict_of,
+)
 from nervelab.words.labels import NOT_RUN
 
 _HOLDING = {"yes": (1.0, 2.0), "no": (-2.0, -1.0), "open": (-1.0, 1.0)}
@@ -213,5 +223,5 @@ def test_an_effect_that_lacks_a_run_decides_before_all_others():
 
 
 def test_a_finding_decides_by_its_effects():
-    finding = Finding("id", "3.1", "A claim.", "A rule.", lambda aggregates: (effect(aggregates),))
+    finding = Finding("id", "3.1", "A claim.", "A rule.", lambda aggregates: (effect(aggregates),), Rivals("None."))
     assert finding.decide("open").verdict == "inconclusive"

@@ -36,7 +36,7 @@ def write(gather, settings, tmp_path):
 
 def weakest(rows: pl.DataFrame) -> float | None:
     """The value of the deciding effect, from the columns of findings.csv alone."""
-    claimed = rows.filter(pl.col("claimed").is_not_null())
+    claimed = rows.filter(pl.col("claimed").is_not_null(), pl.col("rival").fill_null("") == "")
     unfinished = claimed.filter(pl.col("state") != "finished")
     if len(unfinished):
         return None

@@ -1,16 +1,18 @@
-"""The pooled spread over seeds and the intervals made of it, against formulas written out."""
+"""The spread over seeds and the intervals made of it, against scipy and formulas written out."""
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
-from nervelab.analysis.compare import contrast, level, paired_contrast, seed_noise
+from nervelab.analysis.compare import contrast, level, seed_noise
 from nervelab.analysis.quantities import EVAL_LOSS, PR_POST, Quantity
 from nervelab.statistics.estimate import Estimate
-from nervelab.statistics.spread import Spread
+from nervelab.statistics.spread import STRONGEST, Spread, prior
 from tests.support.made_up_runs import MadeUp, gathered, paper_spectrum
 
 # Final eval losses by activation and seed: three models on several seeds, one on a single one.
@@ -48,7 +50,8 @@ def test_the_pooled_deviation_by_hand(aggregates):
     noise = seed_noise(aggregates, EVAL_LOSS)
     # about the means 3.383333, 3.285 and 3.51
     squares = (0.003333**2 + 0.026667**2 + 0.023333**2) + 2 * 0.015**2 + (0.01**2 + 0.01**2 + 0.04**2 + 0.04**2)
-    assert (noise.spread.freedom, noise.spread.groups) == (2 + 1 + 3, 3)
+    assert noise.models.freedom == STRONGEST  # they differ no more than by chance
+    assert (noise.models.all_freedom, noise.spread.groups) == (2 + 1 + 3, 3)
     assert noise.spread.deviation == pytest.approx(math.sqrt(squares / 6), rel=1e-4)
 
 
@@ -68,7 +71,7 @@ def test_of_a_ratio_the_logarithms_spread(aggregates):
 def test_a_failed_run_is_no_replicate(outcome):
     noise = seed_noise(made_up({("relu", 1): outcome, ("geglu", 0): outcome}), EVAL_LOSS)
     several = (_LOSSES["gelu"], _LOSSES["geglu"][1:])
-    assert (noise.spread.freedom, noise.spread.groups) == (4, 2)
+    assert (noise.models.all_freedom, noise.spread.groups) == (4, 2)
     assert noise.spread.deviation**2 == pytest.approx(np.mean([np.var(each, ddof=1) for each in several]))
 
 
@@ -77,56 +80,116 @@ def test_runs_that_differ_in_more_than_their_seed_are_no_replicates():
     assert seed_noise(gathered(wider), EVAL_LOSS) is None
 
 
+def of_mean(noise, activation, quantity=EVAL_LOSS):
+    """The spread of the mean over the seeds of a model, from its own and from what all of them say."""
+    values = np.log(_LOSSES[activation]) if quantity.by_ratio else np.array(_LOSSES[activation])
+    own, strength, most = ((values - values.mean()) ** 2).sum(), noise.models.freedom, noise.models.all_freedom
+    freedom = strength + len(values) - 1
+    deviation = math.sqrt((strength * noise.models.variance + own) / freedom)
+    return Spread(deviation / math.sqrt(len(values)), min(freedom, most), noise.models.groups)
+
+
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_a_level_is_a_mean_with_a_t_interval(aggregates, settings, confidence):
     aggregates = replace(aggregates, settings=settings.model_copy(update={"confidence": confidence}))
     noise = seed_noise(aggregates, EVAL_LOSS)
-    half = stats.t.ppf((1 + confidence) / 2, 6) * noise.spread.deviation / math.sqrt(3)
+    spread = of_mean(noise, "gelu")
+    half = stats.t.ppf((1 + confidence) / 2, spread.freedom) * spread.deviation
     mean = np.mean(_LOSSES["gelu"])
     found = level(aggregates.find_seeds(), EVAL_LOSS, noise)
     assert ends(found) == pytest.approx((mean, mean - half, mean + half))
 
 
-def test_a_contrast_of_two_models_is_students_two_sample_interval():
-    """With the two models alone in the pool it is scipy's, of equal variances."""
-    both = [run for run in runs() if run.activation in {"gelu", "geglu"}]
-    aggregates = gathered(both, loss=lambda run: _LOSSES[run.activation][run.seed])
+@pytest.mark.parametrize("other", ["geglu", "swiglu"])  # of three seeds and of one
+def test_a_contrast_of_models_on_other_seeds_adds_their_variances(aggregates, other):
     noise = seed_noise(aggregates, EVAL_LOSS)
-    found = contrast(aggregates.find_seeds(), aggregates.find_seeds(activation="geglu"), EVAL_LOSS, noise)
-    expected = stats.ttest_ind(_LOSSES["gelu"], _LOSSES["geglu"]).confidence_interval(0.95)
-    assert ends(found) == pytest.approx((3.383333 - 3.51, expected.low, expected.high), rel=1e-4)
-
-
-def test_a_single_run_is_held_against_the_noise_of_the_others(aggregates):
-    noise = seed_noise(aggregates, EVAL_LOSS)
-    single, three = aggregates.find_seeds(activation="swiglu"), aggregates.find_seeds()
-    half = stats.t.ppf(0.975, 6) * noise.spread.deviation * math.sqrt(1 + 1 / 3)
-    difference = 3.6 - np.mean(_LOSSES["gelu"])
-    found = contrast(single, three, EVAL_LOSS, noise)
+    one, two = (of_mean(noise, each) for each in ("gelu", other))
+    variances = np.array([one.deviation, two.deviation]) ** 2
+    satterthwaite = variances.sum() ** 2 / (variances**2 / [one.freedom, two.freedom]).sum()
+    half = stats.t.ppf(0.975, min(satterthwaite, 6)) * math.sqrt(variances.sum())
+    difference = np.mean(_LOSSES["gelu"]) - np.mean(_LOSSES[other])
+    found = contrast(aggregates.find_seeds(), aggregates.find_seeds(activation=other), EVAL_LOSS, noise)
     assert ends(found) == pytest.approx((difference, difference - half, difference + half))
 
 
 def test_a_ratio_is_one_of_geometric_means(aggregates):
     noise = seed_noise(aggregates, _RATIO)
+    one, two = (of_mean(noise, each, _RATIO) for each in ("gelu", "relu"))
     ratio = stats.gmean(_LOSSES["gelu"]) / stats.gmean(_LOSSES["relu"])
-    factor = math.exp(stats.t.ppf(0.975, 6) * noise.spread.deviation * math.sqrt(1 / 3 + 1 / 2))
+    factor = math.exp(one.less(two, 6).half_width(1, 0.95))
     found = contrast(aggregates.find_seeds(), aggregates.find_seeds(activation="relu"), _RATIO, noise)
     assert ends(found) == pytest.approx((ratio, ratio / factor, ratio * factor))
     alone = level(aggregates.find_seeds(), _RATIO, noise)
-    factor = math.exp(stats.t.ppf(0.975, 6) * noise.spread.deviation / math.sqrt(3))
-    mean = stats.gmean(_LOSSES["gelu"])
+    factor, mean = math.exp(one.half_width(1, 0.95)), stats.gmean(_LOSSES["gelu"])
     assert ends(alone) == pytest.approx((mean, mean / factor, mean * factor))
 
 
-def test_a_paired_contrast_counts_every_run_as_one_training(aggregates):
+def on_three_seeds(losses: dict[str, tuple[float, ...]]):
+    replicated = [MadeUp(activation=each, seed=seed) for each in losses for seed in range(3)]
+    return gathered(replicated, loss=lambda run: losses[run.activation][run.seed])
+
+
+_THREE = {
+    "gelu": (3.38, 3.41, 3.36),
+    "relu": (3.30, 3.34, 3.27),
+    "geglu": (3.50, 3.52, 3.52),
+    "swiglu": (3.6, 3.9, 3.3),
+}
+
+
+def test_two_models_on_the_same_seeds_are_compared_seed_by_seed():
+    """With the two alone all noise is of scipy's paired differences, and known as well as these say."""
+    aggregates = on_three_seeds({each: _THREE[each] for each in ("gelu", "relu")})
     noise = seed_noise(aggregates, EVAL_LOSS)
-    pairs = [(aggregates.find(activation=each), aggregates.find(activation="swiglu")) for each in ("gelu", "geglu")]
-    mean = ((3.38 - 3.6) + (3.50 - 3.6)) / 2
-    half = stats.t.ppf(0.975, 6) * noise.spread.deviation  # of two means of two runs: sqrt(1/2 + 1/2)
-    found = paired_contrast(pairs, EVAL_LOSS, noise)
-    assert ends(found) == pytest.approx((mean, mean - half, mean + half))
-    by_ratio = paired_contrast(pairs, _RATIO, seed_noise(aggregates, _RATIO))
-    assert by_ratio.value == pytest.approx(math.sqrt(3.38 / 3.6 * 3.50 / 3.6))
+    gelu, relu = aggregates.find_seeds(), aggregates.find_seeds(activation="relu")
+    expected = stats.ttest_rel(_THREE["gelu"], _THREE["relu"]).confidence_interval(0.95)
+    assert ends(contrast(gelu, relu, EVAL_LOSS, noise)) == pytest.approx((0.08, expected.low, expected.high))
+    assert ends(contrast(gelu, relu[::-1], EVAL_LOSS, noise))[1] != pytest.approx(expected.low)  # not the same seeds
+
+
+@pytest.mark.parametrize("by_ratio", [False, True])
+def test_a_models_noise_is_its_own_beside_what_others_say(by_ratio):
+    quantity = _RATIO if by_ratio else EVAL_LOSS
+    aggregates = on_three_seeds(_THREE)
+    noise = seed_noise(aggregates, quantity)
+    values = {each: np.log(losses) if by_ratio else np.array(losses) for each, losses in _THREE.items()}
+    of_models = prior(list(values.values()))
+    assert noise.models == of_models
+    assert of_models.freedom == 1  # as far apart as these are
+    for activation, own in values.items():
+        spread = of_models.of(own)
+        half = stats.t.ppf(0.975, spread.freedom) * spread.deviation / math.sqrt(3)
+        expected = np.array([own.mean(), own.mean() - half, own.mean() + half])
+        found = level(aggregates.find_seeds(activation=activation), quantity, noise)
+        assert ends(found) == pytest.approx(tuple(np.exp(expected) if by_ratio else expected))
+    wide = [level(aggregates.find_seeds(activation=each), quantity, noise) for each in ("swiglu", "geglu")]
+    assert wide[0].high - wide[0].low > 3 * (wide[1].high - wide[1].low)
+
+
+def test_what_two_models_differ_by_has_a_prior_of_all_pairs():
+    aggregates = on_three_seeds(_THREE)
+    noise = seed_noise(aggregates, EVAL_LOSS)
+    values = [np.array(each) for each in _THREE.values()]
+    of_pairs = prior([one - other for one, other in combinations(values, 2)], 3 * 2)
+    assert noise.pairs == of_pairs
+    spread = of_pairs.of(values[0] - values[1])
+    half = stats.t.ppf(0.975, spread.freedom) * spread.deviation / math.sqrt(3)
+    found = contrast(aggregates.find_seeds(), aggregates.find_seeds(activation="relu"), EVAL_LOSS, noise)
+    assert ends(found) == pytest.approx((0.08, 0.08 - half, 0.08 + half))
+
+
+@pytest.mark.parametrize("setting", ["batch", "windows"])
+def test_models_that_saw_other_batches_are_not_paired(setting):
+    aggregates = on_three_seeds(_THREE)
+    off = pl.col("config").str.replace(f'"{setting}": ("?[a-z0-9]+"?)', f'"{setting}": "another"')
+    rows = aggregates.runs.with_columns(config=pl.when(pl.col("activation") == "relu").then(off).otherwise("config"))
+    aggregates = replace(aggregates, runs=rows)
+    noise = seed_noise(aggregates, EVAL_LOSS)
+    assert (noise.pairs.groups, noise.pairs.all_freedom) == (3, 4)
+    sides = [noise.models.of(np.array(_THREE[each])).of_mean(3) for each in ("gelu", "relu")]
+    half = sides[0].less(sides[1], 8).half_width(1, 0.95)
+    gelu, relu = aggregates.find_seeds(), aggregates.find_seeds(activation="relu")
+    assert ends(contrast(gelu, relu, EVAL_LOSS, noise)) == pytest.approx((0.08, 0.08 - half, 0.08 + half))
 
 
 def test_without_replicates_there_is_a_value_and_no_interval():
@@ -137,7 +200,6 @@ def test_without_replicates_there_is_a_value_and_no_interval():
     gelu, relu = aggregates.find_seeds(), aggregates.find_seeds(activation="relu")
     assert ends(level(gelu, EVAL_LOSS, noise)) == (3.38, None, None)
     assert ends(contrast(gelu, relu, EVAL_LOSS, noise)) == (pytest.approx(0.08), None, None)
-    assert ends(paired_contrast([(gelu[0], relu[0])], EVAL_LOSS, noise)) == (pytest.approx(0.08), None, None)
 
 
 def test_failed_runs_have_neither_a_level_nor_a_contrast():
@@ -146,45 +208,6 @@ def test_failed_runs_have_neither_a_level_nor_a_contrast():
     failed, three = aggregates.find_seeds(activation="swiglu"), aggregates.find_seeds()
     assert level(failed, EVAL_LOSS, noise) == Estimate()
     assert contrast(three, failed, EVAL_LOSS, noise) == Estimate()
-    assert paired_contrast([(three[0], failed[0])], EVAL_LOSS, noise) == Estimate()
-    assert paired_contrast([], EVAL_LOSS, noise) == Estimate()
-
-
-def test_half_a_width_by_the_printed_table_of_t():
-    assert Spread(0.01, 18, 9).half_width(2 / 3, 0.95) == pytest.approx(2.101 * 0.01 * math.sqrt(2 / 3), rel=1e-4)
-
-
-@pytest.mark.parametrize("by_ratio", [False, True])
-def test_an_interval_holds_the_true_contrast_as_often_as_it_says(by_ratio):
-    """Four models on three seeds each, whose losses (or their logarithms) scatter normally."""
-    true = {"gelu": 1.2, "relu": 1.1, "geglu": 1.3, "swiglu": 1.0}
-    quantity = _RATIO if by_ratio else EVAL_LOSS
-    replicated = [MadeUp(activation=each, seed=seed, steps=(0,)) for each in true for seed in range(3)]
-    trials, hits = 200, {"level": 0, "contrast": 0}
-    random = np.random.default_rng(5)
-    for _ in range(trials):
-        drawn = {
-            (run.activation, run.seed): true[run.activation] + 0.1 * random.standard_normal() for run in replicated
-        }
-        losses = {key: math.exp(value) for key, value in drawn.items()} if by_ratio else drawn
-        aggregates = gathered(replicated, one_number, lambda run, losses=losses: losses[run.activation, run.seed])
-        noise = seed_noise(aggregates, quantity)
-        gelu, relu = aggregates.find_seeds(), aggregates.find_seeds(activation="relu")
-        wanted = {"level": true["gelu"], "contrast": true["gelu"] - true["relu"]}
-        found = {
-            "level": level(gelu, quantity, noise),
-            "contrast": contrast(gelu, relu, quantity, noise),
-        }
-        for kind, estimate in found.items():
-            value = math.exp(wanted[kind]) if by_ratio else wanted[kind]
-            hits[kind] += estimate.low <= value <= estimate.high
-    margin = 3 * math.sqrt(0.95 * 0.05 / trials)
-    assert all(times / trials == pytest.approx(0.95, abs=margin) for times in hits.values()), hits
-
-
-def one_number(run, share_S1, layer_L):
-    """Spectra that cost nothing, for a quantity that reads none."""
-    return dict.fromkeys(("pr_pre", "pr_post", "eee_pre", "eee_post"), np.ones((len(share_S1), len(layer_L))))
 
 
 def test_noise_is_that_of_the_quantity_asked_for():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from nervelab.aggregates.window import window_mean
 from nervelab.analysis.quantities import (
@@ -38,23 +39,28 @@ _BY_HAND = {
     "final_pr_post_over_width": 32 / 256,
     "final_pr_post_layer_spread": math.sqrt((22**2 + 12**2 + 2**2 + 36**2) / 4) / 32,
     "se_post_settling_step": 600,  # the mean goes 0, 2, 3, 4.05, 4: within 0.2 of 4 from 600 on
-    "js_peak_over_median": 0.5 / 0.15,  # layer means 0.1, 0.5, 0.2, 0.1
+    "se_post_settling_beyond_loss": 600 - 1000,  # 2 (1 - share)^2 above 3.25: within 0.1625 of it at the end only
+    "js_band_over_others": 0.55 / (0.4 / 3),  # layer 2 at 200; over 600 and 1000 0.55 against 0.1, 0.2, 0.1
     "js_deep_over_rest": 0.15 / 0.3,  # layers 3 and 4 over 1 and 2
+    "js_early_over_late": 0.3 / 0.15,  # layers 1 and 2 over 3 and 4
+    "pr_gain_early_over_late": (6 * 24) ** (1 / 6)
+    / (60 * 204) ** (1 / 6),  # products over the window by layer: 6, 24, 60, 204
+    "eee_post_early_less_late": 0.5 - 0.525,
     "js_first_two_over_rest": 0.5 / 0.2,  # layer 2 over layer 3
     "se_effect": (10 + 11 + 11 + 12.2) / 12 - 2,  # sums over the window by layer, 3 checkpoints, 4 layers; less 2
-    "pr_effect": (60 + 90 + 120 + 178) / 120,  # the gain: over 10 everywhere
+    "pr_effect": (6 * 24 * 60 * 204) ** (1 / 12),  # the gain, over 10 everywhere: 2, 3 and 1 in layer 1
     "eee_effect": -(0.5 + 0.2 + 0.05 + 0.2) / 4,  # layers 0.4, 0.6, 0.65, 0.4 less 0.9, 0.8, 0.7, 0.6
     "early_eee_pre": 0.85,
     "early_eee_post": 0.5,  # layer 1: 0.4, layer 2: 0.6
     "early_js": 0.3,
-    "early_pr_gain": 2.5,  # layer 1: 2, layer 2: 3
-    "first_two_pr_gain": 2.5,
+    "early_pr_gain": (6 * 24) ** (1 / 6),  # layers 1 and 2
+    "first_two_pr_gain": (6 * 24) ** (1 / 6),
 }
 
 
 _EFFECT_BY_LAYER = {
     "se": [10 / 3 - 2, 11 / 3 - 2, 11 / 3 - 2, 12.2 / 3 - 2],
-    "pr": [2, 3, 4, 178 / 30],
+    "pr": [6 ** (1 / 3), 24 ** (1 / 3), 60 ** (1 / 3), 204 ** (1 / 3)],
     "eee": [-0.5, -0.2, -0.05, -0.2],
 }
 
@@ -118,7 +124,13 @@ def test_an_effect_in_a_layer_is_what_it_is_by_hand(metric):
     run = by_hand()
     found = [layer_effect(metric, layer).of(run) for layer in range(4)]
     assert found == pytest.approx(_EFFECT_BY_LAYER[metric])
-    assert np.mean(found) == pytest.approx(MEAN_EFFECT[metric].of(run))
+    mean = stats.gmean if metric == "pr" else np.mean
+    assert mean(found) == pytest.approx(MEAN_EFFECT[metric].of(run))
+
+
+def test_a_gain_and_its_reverse_cancel():
+    run = by_hand({"pr_post": [[1] * 4] * 2 + [[20, 5, 20, 5], [5, 20, 5, 20], [10] * 4]})
+    assert [MEAN_EFFECT["pr"].of(run), layer_effect("pr", 0).of(run)] == pytest.approx([1, 1])
 
 
 def test_a_layer_that_a_run_lacks_has_no_effect():
@@ -137,7 +149,8 @@ def test_layers_are_counted_from_1_for_readers():
 def test_differences_with_a_sign_are_not_compared_by_ratio():
     differences = {quantity.id for quantity in QUANTITIES if not quantity.by_ratio}
     assert differences == {
-        *("eval_loss", "final_eee_post", "se_post_settling_step", "se_effect", "eee_effect"),
+        *("eval_loss", "final_eee_post", "se_post_settling_step", "se_post_settling_beyond_loss"),
+        *("eee_post_early_less_late", "se_effect", "eee_effect"),
         *("early_eee_pre", "early_eee_post"),
     }
 

@@ -88,6 +88,7 @@ def test_before_anything_is_rendered_the_same_findings_are_known(
         for run in listed
     ]
     project = SimpleNamespace(scale="laptop", runs=runs, params=SimpleNamespace(analysis=settings))
+    monkeypatch.setattr("nervelab.study.index.probes", lambda _: [])
     assert mixed_findings(project) == {}
     path = runs[-1].folder / "environment.json"
     write_json(path, read_json(path, "") | {"torch": "1.0"})

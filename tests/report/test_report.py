@@ -153,12 +153,13 @@ def test_verdicts_effects_and_limits_are_in_the_summary(laptop, page):
     rows = pl.read_csv(laptop / "findings.csv", infer_schema_length=None)
     for finding in FINDINGS:
         row = rows.filter(id=finding.id).row(0, named=True)
-        assert f"{row['verdict']} {finding.claim} ({finding.section})" in summary
+        survives = f" and {row['survival']}" if row["survival"] else ""
+        assert f"{row['verdict']}{survives} {finding.claim} ({finding.section})" in summary
         assert f"; {row['reason']})" in summary
     counted = rows.unique("id")["verdict"].value_counts()
     for verdict, number in counted.iter_rows():
         assert f"{number} {verdict}" in summary
-    assert set(counted["verdict"]) == set(WORDS)
+    assert set(WORDS) - {"in part"} <= set(counted["verdict"]) <= set(WORDS)
     effect = rows.filter(id="reinjection-se", decides="yes").row(0, named=True)
     assert f"{effect['of']}: {effect['quantity']} +{effect['value']:#.3g} nats [+" in summary
     assert "a laptop-scale verdict says nothing about the paper's scale" in summary
@@ -172,7 +173,8 @@ def test_the_summary_says_how_a_verdict_follows(page):
 
 
 def test_the_summary_shows_the_effect_that_decides(page, partial_page):
-    gelu_better = "PreLN GELU − PreLN ReLU: final eval loss +0.0900 nats [+0.08"
+    # Seed by seed the planted losses differ by exactly this.
+    gelu_better = "PreLN GELU − PreLN ReLU: final eval loss +0.0900 nats"
     assert f"contradicted GELU has the lower perplexity. (3.1) {gelu_better}" in _summary(page)
     # GELU got stuck and ReLU is absent: what is absent comes first.
     absent = "PreLN ReLU: SE, post minus pre, mean over layers not run at this scale"

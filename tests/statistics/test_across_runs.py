@@ -5,8 +5,17 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-from nervelab.statistics.across_runs import mean_correlation, mean_of, pearson_of, slope, spearman_of
+from nervelab.statistics.across_runs import (
+    difference_of,
+    mean_correlation,
+    mean_of,
+    pearson_of,
+    share_of,
+    slope,
+    spearman_of,
+)
 from nervelab.statistics.estimate import Estimate
 
 CONFIDENCE = 0.95
@@ -35,16 +44,6 @@ def test_spearmans_interval_is_fiellers(pairs):
     error = math.sqrt(1.06 / (len(pairs[0]) - 3))
     expected = (r, math.tanh(math.atanh(r) - 1.959964 * error), math.tanh(math.atanh(r) + 1.959964 * error))
     assert ends(spearman_of(*pairs, CONFIDENCE)) == pytest.approx(expected, abs=1e-7)
-
-
-def test_fiellers_interval_of_normal_pairs_holds_the_true_rank_correlation():
-    """The rank correlation of a bivariate normal with correlation rho is 6 / pi * asin(rho / 2)."""
-    random, rho, trials = np.random.default_rng(0), 0.6, 500
-    true = 6 / math.pi * math.asin(rho / 2)
-    x, e = random.standard_normal((2, trials, 20))
-    estimates = [spearman_of(a, rho * a + math.sqrt(1 - rho**2) * b, CONFIDENCE) for a, b in zip(x, e, strict=True)]
-    covered = np.mean([each.low <= true <= each.high for each in estimates])
-    assert covered == pytest.approx(0.95, abs=3 * math.sqrt(0.95 * 0.05 / trials))
 
 
 @pytest.mark.parametrize("correlation", [pearson_of, spearman_of])
@@ -121,3 +120,50 @@ def test_the_papers_exponents_are_those_that_the_rule_names():
 @pytest.mark.parametrize(("x", "y"), [([64, 128], [1, 2]), ([64, 128, 192], [1, None, 2])])
 def test_a_slope_needs_three_widths_and_a_number_at_each(x, y):
     assert slope(x, y, CONFIDENCE) == Estimate()
+
+
+def test_the_difference_of_two_correlations_has_zous_interval():
+    """Against the same written out from the covariance of two correlations that share a variable (Steiger 1980)."""
+    random = np.random.default_rng(4)
+    loss = random.standard_normal(20)
+    x, other = (loss + scale * random.standard_normal(20) for scale in (0.5, 1.5))
+    r, s, q = np.corrcoef([x, other, loss])[0, 2], np.corrcoef(other, loss)[0, 1], np.corrcoef(x, other)[0, 1]
+    covariance = q * (1 - r**2 - s**2) - r * s * (1 - r**2 - s**2 - q**2) / 2  # times n
+    alike = covariance / ((1 - r**2) * (1 - s**2))
+    one, two = (stats.pearsonr(each, loss).confidence_interval(0.95) for each in (x, other))
+    below, above = (r - one.low, two.high - s), (one.high - r, s - two.low)
+    low, high = (math.sqrt(a * a + b * b - 2 * alike * a * b) for a, b in (below, above))
+    assert ends(difference_of(x, other, loss, CONFIDENCE)) == pytest.approx((r - s, r - s - low, r - s + high))
+
+
+def test_a_difference_is_turned_about_by_exchanging_its_sides(pairs):
+    loss, x = pairs
+    other = np.random.default_rng(9).standard_normal(len(x))
+    value, low, high = ends(difference_of(x, other, loss, CONFIDENCE))
+    assert ends(difference_of(other, x, loss, CONFIDENCE)) == pytest.approx((-value, -high, -low))
+    assert low < value < high
+
+
+def test_the_same_series_twice_differs_by_no_more_than_the_intervals_lopsidedness(pairs):
+    value, low, high = ends(difference_of(pairs[1], pairs[1], pairs[0], CONFIDENCE))
+    one = pearson_of(pairs[1], pairs[0], CONFIDENCE)
+    lopsided = abs(one.high + one.low - 2 * one.value)
+    assert (value, low, high) == pytest.approx((0, -lopsided, lopsided))
+
+
+def test_a_difference_needs_two_correlations_and_an_interval_of_each():
+    x, y = np.arange(6.0), np.array([0.0, 2, 1, 4, 3, 5])
+    assert difference_of(x[:3], y[:3], x[:3], CONFIDENCE) == Estimate()
+    assert difference_of(np.ones(6), y, x, CONFIDENCE) == Estimate()
+    assert difference_of(x, y, 2 * x, CONFIDENCE) == Estimate(pytest.approx(1 - stats.pearsonr(x, y).statistic))
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 32), (26, 32), (32, 32), (587, 622)])
+def test_a_share_has_the_interval_of_statsmodels(count, total):
+    low, high = proportion_confint(count, total, alpha=0.05, method="beta")
+    expected = (count / total, 0.0 if count == 0 else low, 1.0 if count == total else high)
+    assert ends(share_of(count, total, CONFIDENCE)) == pytest.approx(expected)
+
+
+def test_there_is_no_share_of_nothing():
+    assert share_of(0, 0, CONFIDENCE) == Estimate()

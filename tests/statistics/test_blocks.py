@@ -80,19 +80,3 @@ def test_the_interval_scales_with_the_data():
     low, high = mean_interval(values, CONFIDENCE)
     assert low < values.mean() < high
     assert mean_interval(10 * values + 3, CONFIDENCE) == pytest.approx((10 * low + 3, 10 * high + 3))
-
-
-@pytest.mark.parametrize("checkpoints", [12, 16])
-@pytest.mark.parametrize("persistence", [0.0, 0.5])
-def test_coverage_of_the_mean_of_a_correlated_series(persistence, checkpoints):
-    """An autoregressive series with mean 0 has 0 inside a 90 % interval about as often as it says."""
-    trials, hits = 200, 0
-    for trial in range(trials):
-        shocks = np.random.default_rng(trial).standard_normal(66)
-        series = [0.0]
-        for shock in shocks:
-            series.append(persistence * series[-1] + shock)
-        low, high = mean_interval(np.array(series[-checkpoints:]), 0.9)
-        hits += low <= 0 <= high
-    margin = 3 * math.sqrt(0.9 * 0.1 / trials)
-    assert hits / trials > 0.9 - margin

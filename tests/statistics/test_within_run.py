@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nervelab.statistics.blocks import MINIMUM, Draws, resample, widening
+from nervelab.statistics.blocks import MINIMUM, Draws, resample, widening, widening_of_r
 from nervelab.statistics.estimate import Estimate
-from nervelab.statistics.within_run import correlate, shift
+from nervelab.statistics.within_run import correlate, pearson_given, shift
 
 CONFIDENCE, DRAWS = 0.95, Draws(400, seed=0)
 _PAIRS = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=7)
@@ -73,9 +74,7 @@ def test_a_shift_is_the_second_r_less_the_first_over_blocks_that_both_share(thre
     rows_BS = resample(np.arange(12), DRAWS)
     resampled = [np.corrcoef(second_S2[rows].T)[0, 1] - np.corrcoef(first_S2[rows].T)[0, 1] for rows in rows_BS]
     low, high = np.quantile(resampled, [0.025, 0.975])
-    # three blocks of four: Student's t of 2 degrees of freedom over the normal quantile, times the root of 3/2
-    stretch = widening(12, CONFIDENCE)
-    assert stretch == pytest.approx(4.302653 / 1.959964 * 1.5**0.5, rel=1e-6)
+    stretch = 1.5**0.5  # three blocks of four
     found, value = shift(first_S2, second_S2, CONFIDENCE, DRAWS), r[1] - r[0]
     expected = (value, value - stretch * (value - low), value + stretch * (high - value))
     assert (found.value, found.low, found.high) == pytest.approx(expected)
@@ -104,3 +103,35 @@ def test_a_shift_of_few_checkpoints_has_no_interval_and_of_a_constant_none_at_al
         == Estimate()
     )
     assert shift(np.empty((0, 2)), np.empty((0, 2)), CONFIDENCE, DRAWS) == Estimate()
+
+
+def test_what_intervals_are_stretched_by():
+    """Three blocks of four: the root of 3/2, times Student's t over the normal quantile."""
+    assert widening(12, CONFIDENCE) == pytest.approx(
+        4.302653 / 1.959964 * 1.5**0.5, rel=1e-6
+    )  # of 2 degrees of freedom
+    assert widening_of_r(12, CONFIDENCE) == pytest.approx(2.446912 / 1.959964 * 1.5**0.5, rel=1e-6)  # of 6
+
+
+@pytest.fixture
+def drifting():
+    """A metric and the loss that have nothing in common but the step, and the step: shapes [12, 2] and [12]."""
+    random = np.random.default_rng(5)
+    step = np.log(np.arange(2.0, 14.0))
+    return np.column_stack([step, -step]) + 0.1 * random.standard_normal((12, 2)), step
+
+
+def test_a_partial_correlation_is_that_of_the_residuals_of_two_regressions(drifting):
+    pairs_S2, step = drifting
+    ordinary = sm.add_constant(step)
+    x, y = (sm.OLS(column, ordinary).fit().resid for column in pairs_S2.T)
+    expected = stats.pearsonr(x, y).statistic
+    assert pearson_given(pairs_S2, step) == pytest.approx(expected)
+    assert correlate(pairs_S2, CONFIDENCE, DRAWS).pearson < -0.9
+
+
+def test_what_follows_the_third_series_has_no_partial_correlation(drifting):
+    pairs_S2, step = drifting
+    for columns in ([step, pairs_S2[:, 1]], [pairs_S2[:, 0], 2 * step - 1], [np.ones(12), step]):
+        assert pearson_given(np.column_stack(columns), step) is None
+    assert pearson_given(pairs_S2[:3], step[:3]) is None

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from nervelab.aggregates.collect import no_probes
 from nervelab.aggregates.find import Aggregates
 from nervelab.files import digest
-from nervelab.probefiles import COLUMNS, PROBES
+from nervelab.probefiles import COLUMNS, GAUSSIAN, SHUFFLED, TRAINED, UNTRAINED
 from nervelab.study.decisions import Analysis
 from tests.support.synthetic_runs import D_MODEL, LAYERS, config
 
@@ -43,6 +44,7 @@ _USED = {
 _EXPONENT = {"mixln": -0.1, "postln": -0.6}
 _WOBBLE = (1, -1, -1, 1, 1, -1, -1, 1)
 _JS = {"inert": (0.004, 0.004, 0.05, 0.05), "compensating": (0.4, 0.1, 0.05, 0.05), "": (0.2, 0.05, 0.04, 0.03)}
+"""JS of the first layer, and of the others of the first, second, third and last quarter of the depth."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class MadeUp:
     steps: tuple[int, ...] = STEPS
     drawn_as: str = ""
     estimators: tuple[str, ...] = ("full",)
+    layers: int = LAYERS
 
     @property
     def name(self) -> str:
@@ -86,6 +89,8 @@ class MadeUp:
 Spectrum = Callable[[MadeUp, np.ndarray, np.ndarray], dict[str, np.ndarray]]
 """Metrics by the share of the training, shape [S, 1], and the layer from 0, shape [L]."""
 Loss = Callable[[MadeUp], float]
+Null = Callable[[MadeUp, str], dict[str, np.ndarray]]
+"""Metrics by layer, shape [L], of the activations that a probe holds a trained network against."""
 Estimate = Callable[[MadeUp, str, dict[str, np.ndarray]], dict[str, np.ndarray]]
 """Metrics under an estimator, from the run, the estimator's name and the metrics of the full spectrum."""
 
@@ -93,21 +98,22 @@ Estimate = Callable[[MadeUp, str, dict[str, np.ndarray]], dict[str, np.ndarray]]
 def paper_spectrum(run: MadeUp, share_S1: np.ndarray, layer_L: np.ndarray) -> dict[str, np.ndarray]:
     """Spectra in which the claims hold, with a ripple over steps and a small spread over seeds."""
     rest = 1 - share_S1
-    profile_L = 2 * layer_L / (LAYERS - 1) - 1
+    layers, early = len(layer_L), layer_L < len(layer_L) / 2
+    profile_L = 2 * layer_L / (layers - 1) - 1
     wobble = _WOBBLE[run.width_multiple - 1]
     spread_L = 1 + (0.5 if run.placement == "mixln" else 0.1) * math.exp(0.03 * run.draw("spread")) * profile_L
-    shape = (len(share_S1), LAYERS)
+    shape = (len(share_S1), layers)
     pr_post = dimensions(run) * math.exp(0.01 * run.draw("pr")) * (1 - 0.6 * rest**1.5) * spread_L
     pr_pre = {
         "": dimensions(run) / 2 * (1 - 0.6 * rest**1.8) * spread_L,
-        "inert": pr_post / 1.02 * math.exp(0.005 * run.draw("gain")),
+        "inert": pr_post / np.where(early, 1.02, 1.5) * math.exp(0.005 * run.draw("gain")),
         "compensating": (10 + wobble) * (1 - 0.6 * rest**1.8) * (1 + 0.1 * profile_L),
     }[run.kind]
     wide = 0.3 * math.log(run.width_multiple) + 0.02 * run.draw("se")
     level = 0.05 * wobble if run.kind == "compensating" else wide
     eee_pre, eee_post = {
         "": (0.9 + 0 * layer_L, 0.8 + 0 * layer_L),
-        "inert": (np.where(layer_L < 2, 0.97, 0.9), np.where(layer_L < 2, 0.965, 0.8)),
+        "inert": (np.where(early, 0.985, 0.9), np.where(early, 0.98, 0.8)),
         "compensating": (0.8 + 0 * layer_L, 0.4 + 0 * layer_L),
     }[run.kind]
     metrics = {
@@ -117,9 +123,16 @@ def paper_spectrum(run: MadeUp, share_S1: np.ndarray, layer_L: np.ndarray) -> di
         "pr_post": pr_post,
         "eee_pre": eee_pre + 0.01 * rest + 0.001 * run.draw("eee"),
         "eee_post": eee_post + 0.01 * rest + 0.001 * run.draw("eee"),
-        "js": np.array(_JS[run.kind])[layer_L] * (0.5 + 0.5 * share_S1) * np.exp(0.02 * run.draw("js", size=(LAYERS,))),
+        "js": js_of(run.kind, layers) * (0.5 + 0.5 * share_S1) * np.exp(0.02 * run.draw("js", size=(layers,))),
     }
     return {name: values * (1 + 0.001 * run.draw(name, size=shape)) for name, values in metrics.items()}
+
+
+def js_of(kind: str, layers: int) -> np.ndarray:
+    """JS by layer after training, shape [L]: the first layer apart, the others by the quarter that they lie in."""
+    quarter_L = np.arange(layers) * 4 // layers
+    quarter_L[1:] = np.maximum(quarter_L[1:], 1)
+    return np.array(_JS[kind])[quarter_L]
 
 
 def dimensions(run: MadeUp) -> float:
@@ -130,7 +143,7 @@ def dimensions(run: MadeUp) -> float:
 
 def settling_speed(run: MadeUp) -> float:
     """How fast SE_post comes near its final value."""
-    return 8 if run.activation == "relu" else 4
+    return 12 if run.activation == "relu" else 4
 
 
 def paper_estimate(run: MadeUp, estimator: str, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -139,6 +152,21 @@ def paper_estimate(run: MadeUp, estimator: str, known: dict[str, np.ndarray]) ->
         return {name: values / 2 for name, values in known.items()}
     near = {name: values * (1 + 0.002 * run.draw(estimator, name, size=values.shape)) for name, values in known.items()}
     return near | {name: 2 * near[name].mean(axis=0) - near[name] for name in ("se_post", "pr_post")}
+
+
+def paper_null(run: MadeUp, activations: str) -> dict[str, np.ndarray]:
+    """Untrained networks, Gaussians and shuffled components: alike in every model, PR falling in the first layer."""
+    layer_L = np.arange(run.layers)
+    pr_post = 0.1 * run.width * (1 + 0.05 * (layer_L % 2)) * math.exp(0.01 * run.draw("null", activations))
+    return {
+        "se_pre": 2 + 0 * layer_L,
+        "se_post": 2.1 + 0 * layer_L,
+        "pr_pre": pr_post / np.where(layer_L == 0, 0.9, 1.2),
+        "pr_post": pr_post,
+        "eee_pre": 0.85 + 0 * layer_L,
+        "eee_post": 0.83 + 0 * layer_L,
+        "js": 0.05 + 0 * layer_L,
+    }
 
 
 def paper_loss(run: MadeUp) -> float:
@@ -170,6 +198,7 @@ def gathered(
     estimate: Estimate = paper_estimate,
     *,
     scale: str = "laptop",
+    null: Null | None = None,
     settings: Analysis = SETTINGS,
 ) -> Aggregates:
     """What `Aggregates.read` would give for these runs, by default those of the whole study."""
@@ -179,6 +208,7 @@ def gathered(
         spectra=pl.concat([_spectra(run, spectrum, estimate, each) for run in runs for each in run.estimators]),
         history=pl.concat([_history(run, loss(run)) for run in runs]),
         settings=settings,
+        probes=None if null is None else _probes(runs, spectrum, null),
     )
 
 
@@ -188,13 +218,11 @@ def saved(aggregates: Aggregates, folder: Path) -> Path:
     aggregates.runs.write_parquet(folder / "runs.parquet")
     aggregates.spectra.write_parquet(folder / "spectra.parquet")
     aggregates.history.write_parquet(folder / "history.parquet")
+    (no_probes() if aggregates.probes is None else aggregates.probes).write_parquet(folder / "probes.parquet")
     seconds = aggregates.history.select("name", "step", train_seconds=0.01 * pl.col("step"), measure_seconds=1.0)
     seconds.write_parquet(folder / "timing.parquet")
     keys = aggregates.spectra.select("name", "step", "estimator").unique(maintain_order=True)
     keys.with_columns(moments_seconds=0.04, solve_seconds=0.01).write_parquet(folder / "estimators.parquet")
-    keys = {"name": pl.String, "activations": pl.String, "draw": pl.Int64, "layer": pl.Int64}
-    none = pl.DataFrame(schema=keys | dict.fromkeys(COLUMNS, pl.Float64))
-    (none if aggregates.probes is None else aggregates.probes).write_parquet(folder / PROBES)
     return folder
 
 
@@ -252,19 +280,46 @@ def _row(run: MadeUp, loss: float, scale: str) -> dict:
 
 
 def _spectra(run: MadeUp, spectrum: Spectrum, estimate: Estimate, estimator: str) -> pl.DataFrame:
-    steps, layer_L = np.array(_ended(run)), np.arange(LAYERS)
+    steps, layer_L = np.array(_ended(run)), np.arange(run.layers)
     metrics = spectrum(run, (steps / STEPS[-1])[:, None], layer_L)
     if estimator != "full":
-        metrics = estimate(run, estimator, {name: values + np.zeros(LAYERS) for name, values in metrics.items()})
+        metrics = estimate(run, estimator, {name: values + np.zeros(run.layers) for name, values in metrics.items()})
     metrics |= {
         "pr_gain": metrics["pr_post"] / metrics["pr_pre"],
         "delta_eee": metrics["eee_post"] - metrics["eee_pre"],
     }
-    shape = (len(steps), LAYERS)
+    shape = (len(steps), run.layers)
     columns = {name: np.broadcast_to(values, shape).ravel() for name, values in metrics.items()}
-    where = {"step": np.repeat(steps, LAYERS), "layer": np.tile(layer_L, len(steps))}
+    where = {"step": np.repeat(steps, run.layers), "layer": np.tile(layer_L, len(steps))}
     known = {"group": pl.lit("all"), "estimator": pl.lit(estimator), "name": pl.lit(run.name)}
     return pl.DataFrame(where | columns).with_columns(**known).select("name", pl.exclude("name"))
+
+
+def _probes(runs: Iterable[MadeUp], spectrum: Spectrum, null: Null) -> pl.DataFrame:
+    """What a probe of the finished runs would find: of the trained network the metrics of its last step."""
+    parts = []
+    for run in runs:
+        if run.outcome != "finished" or len(run.estimators) > 1:
+            continue
+        steps = np.array(run.steps)
+        metrics = spectrum(run, (steps / STEPS[-1])[:, None], np.arange(run.layers))
+        trained = {name: (values + np.zeros((len(steps), run.layers)))[-1] for name, values in metrics.items()}
+        parts.append(_probe(run, TRAINED, 0, trained))
+        for activations in (UNTRAINED, GAUSSIAN, SHUFFLED):
+            draws = 1 if activations == UNTRAINED else 2
+            parts += [_probe(run, activations, draw, null(run, activations)) for draw in range(draws)]
+    return pl.concat(parts)
+
+
+def _probe(run: MadeUp, activations: str, draw: int, metrics: dict[str, np.ndarray]) -> pl.DataFrame:
+    share = metrics["eee_pre"] / 2
+    others = {f"unbiased_pr_{site}": metrics[f"pr_{site}"] for site in ("pre", "post")}
+    others |= {f"first_share_{site}": share for site in ("pre", "post")}
+    others |= {"active_share": 0.5 + 0 * share, "pre_activation_scale": 0.5 + 0 * share}
+    columns = {name: np.asarray((metrics | others)[name], dtype=float) for name in COLUMNS}
+    known = {"name": pl.lit(run.name), "activations": pl.lit(activations), "draw": pl.lit(draw)}
+    layers = pl.DataFrame({"layer": np.arange(run.layers)} | columns)
+    return layers.select(*(each.alias(name) for name, each in known.items()), pl.all())
 
 
 def _history(run: MadeUp, loss: float) -> pl.DataFrame:

@@ -92,6 +92,11 @@ def gather(listing: dict[str, Any], runs_root: Path, probes_root: Path = layout.
     return gathered
 
 
+def no_probes() -> pl.DataFrame:
+    """probes.parquet of runs of which none was probed."""
+    return pl.DataFrame(schema=_PROBED)
+
+
 def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
     settings = [_columns(folder.listed["settings"]) for folder in folders]
     names = sorted({*_ALWAYS, *(name for columns in settings for name in columns)})
@@ -110,7 +115,7 @@ def _runs(folders: list[RunFolder], scale: str) -> pl.DataFrame:
 
 def _probes(listing: dict[str, Any], folder: Path) -> pl.DataFrame:
     """The rows of the probes of the listed runs that were made."""
-    tables = [pl.DataFrame(schema=_PROBED)]
+    tables = [no_probes()]
     for run in listing["runs"]:
         id = run.get("probe")  # what was listed before there were probes has none
         place = layout.probe_folder(listing["scale"], run["name"], id or "").name

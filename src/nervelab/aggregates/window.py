@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nervelab.aggregates.run import Run
-from nervelab.statistics.within_run import pearson
+from nervelab.statistics.within_run import pearson, pearson_given
 
 
 def window_start_step(run: Run) -> float:
@@ -22,6 +22,18 @@ def window_mean(run: Run, metric: str) -> np.ndarray:
     """A metric layer by layer, averaged over the window's checkpoints, shape [L]."""
     grid = run.grid(metric)
     return grid.values_SL[grid.steps_S >= window_start_step(run)].mean(axis=0)
+
+
+def window_mean_ratio(run: Run, metric: str) -> np.ndarray:
+    """A metric that is a ratio, layer by layer, averaged over the window's checkpoints geometrically, shape [L]."""
+    grid = run.grid(metric)
+    return mean_ratio(grid.values_SL[grid.steps_S >= window_start_step(run)])
+
+
+def mean_ratio(ratios: np.ndarray) -> np.ndarray:
+    """The geometric mean over the first axis; not finite where a ratio is not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.exp(np.log(ratios).mean(axis=0))
 
 
 def final(run: Run, metric: str) -> np.ndarray:
@@ -43,6 +55,31 @@ def pairs_with_eval_loss(run: Run, metric: str, *, whole: bool) -> np.ndarray:
     pairs_S2 = np.column_stack([grid.values_SL.mean(axis=1), run.eval_loss_at(grid.steps_S)])
     start = 0 if whole else window_start_step(run)
     return pairs_S2[(grid.steps_S >= start) & np.isfinite(pairs_S2).all(axis=1)]
+
+
+def given_log_step(run: Run, metric: str) -> float | None:
+    """Pearson's r of a layer-mean metric and the eval loss given the logarithm of the step, over the window.
+
+    None where a checkpoint lacks one of them.
+    """
+    steps_S, pairs_S2 = _whole_window(run, metric)
+    later_S = steps_S > 0
+    return pearson_given(pairs_S2[later_S], np.log(steps_S[later_S]))
+
+
+def of_changes(run: Run, metric: str) -> float | None:
+    """Pearson's r of the changes of a layer-mean metric and of the eval loss between the window's checkpoints.
+
+    None where a checkpoint lacks one of them.
+    """
+    return pearson(np.diff(_whole_window(run, metric)[1], axis=0))
+
+
+def _whole_window(run: Run, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The window's steps, and its `pairs_with_eval_loss`; of neither any where a checkpoint lacks one of a pair."""
+    pairs_S2, steps_S = pairs_with_eval_loss(run, metric, whole=False), run.grid(metric).steps_S
+    steps_S = steps_S[steps_S >= window_start_step(run)]
+    return (steps_S, pairs_S2) if len(steps_S) == len(pairs_S2) else (steps_S[:0], pairs_S2[:0])
 
 
 def final_pairs(runs: tuple[Run, ...], metric: str) -> tuple[list[float], list[float]]:

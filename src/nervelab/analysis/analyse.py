@@ -19,9 +19,9 @@ from nervelab.files import write_bytes, write_json
 from nervelab.study.decisions import Analysis
 
 FINDINGS_SCHEMA = {
-    **dict.fromkeys(("scale", "id", "section", "verdict", "reason", "claim"), pl.String),
+    **dict.fromkeys(("scale", "id", "section", "verdict", "reason", "survival", "claim"), pl.String),
     "confidence": pl.Float64,
-    **dict.fromkeys(("of", "quantity", "claimed", "holds", "decides", "unit", "state"), pl.String),
+    **dict.fromkeys(("of", "quantity", "claimed", "holds", "decides", "rival", "unit", "state"), pl.String),
     **dict.fromkeys(("value", "low", "high", "claimed_low", "claimed_high"), pl.Float64),
     **dict.fromkeys(("by_seed", "by_layer", "runs", "note"), pl.String),
 }
@@ -64,14 +64,15 @@ def _rows(finding: Finding, verdict: Verdict) -> list[dict[str, Any]]:
         "section": finding.section,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
+        "survival": verdict.survival,
         "claim": finding.claim,
     }
     deciding = verdict.deciding
-    return [own | _row(effect) | {"decides": "yes" if effect is deciding else ""} for effect in verdict.effects]
+    return [own | _row(effect) | {"decides": "yes" if effect is deciding else ""} for effect in verdict.everything]
 
 
 def _row(effect: Effect) -> dict[str, Any]:
-    same = ("of", "quantity", "holds", "unit", "state", "value", "low", "high", "note")
+    same = ("of", "quantity", "holds", "rival", "unit", "state", "value", "low", "high", "note")
     claimed = {"claimed": None, "claimed_low": None, "claimed_high": None}
     if effect.claim is not None:
         ends = {"claimed_low": effect.claim.low, "claimed_high": effect.claim.high}

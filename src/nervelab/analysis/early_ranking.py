@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from nervelab.aggregates.find import Aggregates, over_widths
 from nervelab.aggregates.run import Run
 from nervelab.paper.architectures import ARCHITECTURES, BY_PLACEMENT
-from nervelab.statistics.across_runs import spearman_of
+from nervelab.statistics.clusters import over_clusters, partial_spearman, spearman
 from nervelab.statistics.estimate import Estimate
 
 SHARES = (0.05, 0.10, 0.25)
@@ -40,21 +41,32 @@ def configurations(aggregates: Aggregates) -> tuple[Run, ...]:
     return tuple(unique.values())
 
 
-def early_ranking(aggregates: Aggregates, share: float, predictor: str) -> EarlyRanking:
+def early_ranking(
+    aggregates: Aggregates, share: float, predictor: str, given: Callable[[Run], float | None] | None = None
+) -> EarlyRanking:
     """Spearman's r of a predictor early in training with the final eval loss, over `configurations`.
 
-    The predictor is a metric (mean over layers) or `LOSS`, the eval loss at that share of the training steps.
+    Its interval is made by resampling architectures: the widths of one are no independent configurations.
+
+    Args:
+        aggregates: all runs.
+        share: the share of the training steps after which the predictor is taken.
+        predictor: a metric (mean over layers) or `LOSS`.
+        given: a number of each run, given which the partial r is taken.
     """
-    early, last = [], []
+    clusters: dict[tuple[str, str], list[list[float]]] = {}
     for run in configurations(aggregates):
-        value = _at(run, share, predictor)
-        if value is not None:
-            early.append(value)
-            last.append(run.row["eval_loss"])
-    return EarlyRanking(spearman_of(early, last, aggregates.confidence), len(early))
+        row = [at_share(run, share, predictor), run.row["eval_loss"]]
+        if given is not None:
+            row.append(given(run))
+        if None not in row:
+            clusters.setdefault((run.row["placement"], run.row["activation"]), []).append(row)
+    rows = [np.array(rows) for rows in clusters.values()]
+    statistic = spearman if given is None else partial_spearman
+    return EarlyRanking(over_clusters(rows, statistic, aggregates.confidence, aggregates.draws), sum(map(len, rows)))
 
 
-def _at(run: Run, share: float, predictor: str) -> float | None:
+def at_share(run: Run, share: float, predictor: str) -> float | None:
     """A predictor at the measured step nearest to a share of the training; None if none is near."""
     steps, metric = run.row["steps"], "se_post" if predictor == LOSS else predictor
     grid = run.grid(metric)
@@ -64,3 +76,8 @@ def _at(run: Run, share: float, predictor: str) -> float | None:
     if predictor == LOSS:
         return float(run.eval_loss_at(grid.steps_S[nearest : nearest + 1])[0])
     return float(grid.values_SL[nearest].mean())
+
+
+def first_measured(run: Run, metric: str) -> float:
+    """A metric, mean over layers, at the first measured step."""
+    return float(run.grid(metric).values_SL[0].mean())

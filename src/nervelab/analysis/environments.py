@@ -47,7 +47,8 @@ def compared(listing: dict[str, Any], runs_root: Path, settings: Analysis) -> di
     """
     aggregates = Aggregates.of(gather(listing, runs_root), settings)
     return {
-        finding.id: {name for effect in finding.effects(aggregates) for name in effect.runs} for finding in FINDINGS
+        finding.id: {name for effect in finding.decide(aggregates).everything for name in effect.runs}
+        for finding in FINDINGS
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run
-from nervelab.aggregates.window import final, window_mean
+from nervelab.aggregates.window import final, mean_ratio, window_mean, window_mean_ratio, window_start_step
 from nervelab.words.metrics import SPECTRAL
 
 SETTLED = 0.05
@@ -55,10 +55,11 @@ def third(layers: int) -> int:
 def effect(run: Run, metric: str) -> np.ndarray:
     """What the nonlinearity does to a metric layer by layer, averaged over the window's checkpoints, shape [L].
 
-    post - pre for "se" and "eee"; the gain post / pre for "pr", whose size differs from model to model.
+    post - pre for "se" and "eee"; the gain post / pre for "pr", whose size differs from model to model. Gains are
+    averaged geometrically.
     """
     if metric == "pr":
-        return window_mean(run, "pr_gain")
+        return window_mean_ratio(run, "pr_gain")
     return window_mean(run, f"{metric}_post") - window_mean(run, f"{metric}_pre")
 
 
@@ -68,27 +69,68 @@ def settling_step(run: Run) -> float:
     NaN where a cell was not measured.
     """
     grid = run.grid("se_post")
-    mean_S = grid.values_SL.mean(axis=1)
-    if not np.isfinite(mean_S).all():
+    return _settled(grid.steps_S, grid.values_SL.mean(axis=1))
+
+
+def loss_settling_step(run: Run) -> float:
+    """The first measured step from which on the probe eval loss stays within `SETTLED` of its last value."""
+    steps_S = run.grid("se_post").steps_S
+    return _settled(steps_S, run.eval_loss_at(steps_S))
+
+
+def _settled(steps_S: np.ndarray, values_S: np.ndarray) -> float:
+    if not np.isfinite(values_S).all():
         return math.nan
-    away = np.flatnonzero(np.abs(mean_S - mean_S[-1]) > SETTLED * mean_S[-1])
-    return float(grid.steps_S[away[-1] + 1 if away.size else 0])
+    away = np.flatnonzero(np.abs(values_S - values_S[-1]) > SETTLED * values_S[-1])
+    return float(steps_S[away[-1] + 1 if away.size else 0])
 
 
-def _peak_over_median(run: Run) -> float:
-    js_L = window_mean(run, "js")
-    return float(js_L.max() / np.median(js_L))
+def over_others(values_L: np.ndarray, layer: int) -> float | None:
+    """The value of one layer over the mean of the others'; None of a single layer."""
+    others_L = np.delete(values_L, layer)
+    return float(values_L[layer] / others_L.mean()) if others_L.size else None
+
+
+def _band_over_others(run: Run) -> float | None:
+    first_SL, second_SL = _window_halves(run)
+    return over_others(second_SL.mean(axis=0), int(first_SL.mean(axis=0).argmax())) if len(first_SL) else None
+
+
+def _window_halves(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """JS at the checkpoints of the window's first half and of its second, shapes [S, L]."""
+    grid = run.grid("js")
+    values_SL = grid.values_SL[grid.steps_S >= window_start_step(run)]
+    half = len(values_SL) // 2
+    return values_SL[:half], values_SL[half:]
+
+
+def early_over_late(values_L: np.ndarray) -> float | None:
+    """The mean of the first third of layers over that of the others; None where there are no others."""
+    early = third(len(values_L))
+    return float(values_L[:early].mean() / values_L[early:].mean()) if early < len(values_L) else None
+
+
+def deep_over_rest(values_L: np.ndarray) -> float | None:
+    """The mean of the deepest third of layers over that of the others; None where there are no others."""
+    deep = third(len(values_L))
+    return float(values_L[-deep:].mean() / values_L[:-deep].mean()) if deep < len(values_L) else None
+
+
+def _gain_early_over_late(run: Run) -> float | None:
+    gain_L = effect(run, "pr")
+    early = third(len(gain_L))
+    return float(mean_ratio(gain_L[:early]) / mean_ratio(gain_L[early:])) if early < len(gain_L) else None
+
+
+def _early_eee_less_late(run: Run) -> float | None:
+    values_L = window_mean(run, "eee_post")
+    early = third(len(values_L))
+    return float(values_L[:early].mean() - values_L[early:].mean()) if early < len(values_L) else None
 
 
 def _first_two_over_rest(run: Run) -> float | None:
     js_L = window_mean(run, "js")
     return float(js_L[:2].max() / js_L[2:].max()) if len(js_L) > 2 else None
-
-
-def _deep_over_rest(run: Run) -> float:
-    js_L = window_mean(run, "js")
-    deep = third(len(js_L))
-    return float(js_L[-deep:].mean() / js_L[:-deep].mean())
 
 
 def _early(metric: str) -> Callable[[Run], float]:
@@ -99,11 +141,21 @@ def _early(metric: str) -> Callable[[Run], float]:
     return value
 
 
+def _gain(layers: Callable[[int], int]) -> Callable[[Run], float]:
+    """The PR gain of the first layers, of so many as `layers` says of the depth."""
+
+    def value(run: Run) -> float:
+        gain_L = effect(run, "pr")
+        return float(mean_ratio(gain_L[: layers(len(gain_L))]))
+
+    return value
+
+
 def _effect(metric: str, layer: int | None = None) -> Callable[[Run], float | None]:
     def value(run: Run) -> float | None:
         effect_L = effect(run, metric)
         if layer is None:
-            return float(effect_L.mean())
+            return float(mean_ratio(effect_L) if SPECTRAL[metric].by_ratio else effect_L.mean())
         return float(effect_L[layer]) if layer < len(effect_L) else None
 
     return value
@@ -148,11 +200,45 @@ SETTLING_STEP = Quantity(
     "steps",
     lambda run: settling_step(run),
 )
-JS_PEAK = Quantity(
-    "js_peak_over_median", "JS of the largest layer / that of the median layer", "", _peak_over_median, by_ratio=True
+SETTLING_BEYOND_LOSS = Quantity(
+    "se_post_settling_beyond_loss",
+    f"the same step less that from which the eval loss stays within {100 * SETTLED:.0f} % of its final value",
+    "steps",
+    lambda run: settling_step(run) - loss_settling_step(run),
+)
+JS_BAND = Quantity(
+    "js_band_over_others",
+    "JS in the window's second half, of the layer with the largest in its first half / mean of the other layers",
+    "",
+    _band_over_others,
+    by_ratio=True,
 )
 JS_DEPTH = Quantity(
-    "js_deep_over_rest", "JS of the deepest third of layers / that of the others", "", _deep_over_rest, by_ratio=True
+    "js_deep_over_rest",
+    "JS of the deepest third of layers / that of the others",
+    "",
+    lambda run: deep_over_rest(window_mean(run, "js")),
+    by_ratio=True,
+)
+JS_EARLY = Quantity(
+    "js_early_over_late",
+    "JS of the first third of layers / that of the others",
+    "",
+    lambda run: early_over_late(window_mean(run, "js")),
+    by_ratio=True,
+)
+GAIN_EARLY = Quantity(
+    "pr_gain_early_over_late",
+    "PR gain of the first third of layers / that of the others",
+    "",
+    _gain_early_over_late,
+    by_ratio=True,
+)
+EEE_EARLY = Quantity(
+    "eee_post_early_less_late",
+    "EEE_post of the first third of layers − that of the others",
+    "",
+    _early_eee_less_late,
 )
 JS_FIRST_TWO = Quantity(
     "js_first_two_over_rest",
@@ -161,21 +247,26 @@ JS_FIRST_TWO = Quantity(
     _first_two_over_rest,
     by_ratio=True,
 )
+_MEAN = {True: "geometric mean", False: "mean"}
 MEAN_EFFECT = {
     id: Quantity(
-        f"{id}_effect", f"{metric.effect}, mean over layers", metric.effect_unit, _effect(id), by_ratio=metric.by_ratio
+        f"{id}_effect",
+        f"{metric.effect}, {_MEAN[metric.by_ratio]} over layers",
+        metric.effect_unit,
+        _effect(id),
+        by_ratio=metric.by_ratio,
     )
     for id, metric in SPECTRAL.items()
 }
 EARLY_EEE_PRE = Quantity("early_eee_pre", "EEE_pre of the first third of layers", "", _early("eee_pre"))
 EARLY_EEE_POST = Quantity("early_eee_post", "EEE_post of the first third of layers", "", _early("eee_post"))
 EARLY_JS = Quantity("early_js", "JS of the first third of layers", "nats", _early("js"), by_ratio=True)
-EARLY_GAIN = Quantity("early_pr_gain", "PR gain of the first third of layers", "", _early("pr_gain"), by_ratio=True)
+EARLY_GAIN = Quantity("early_pr_gain", "PR gain of the first third of layers", "", _gain(third), by_ratio=True)
 FIRST_TWO_GAIN = Quantity(
     "first_two_pr_gain",
     "PR gain of layers 1 and 2",
     "",
-    lambda run: float(window_mean(run, "pr_gain")[:2].mean()),
+    _gain(lambda _: 2),
     by_ratio=True,
 )
 
@@ -186,8 +277,12 @@ QUANTITIES: tuple[Quantity, ...] = (
     NORMALISED_PR,
     LAYER_SPREAD,
     SETTLING_STEP,
-    JS_PEAK,
+    SETTLING_BEYOND_LOSS,
+    JS_BAND,
     JS_DEPTH,
+    JS_EARLY,
+    GAIN_EARLY,
+    EEE_EARLY,
     JS_FIRST_TWO,
     *MEAN_EFFECT.values(),
     EARLY_EEE_PRE,
@@ -196,7 +291,9 @@ QUANTITIES: tuple[Quantity, ...] = (
     EARLY_GAIN,
     FIRST_TWO_GAIN,
 )
-"""Those that every run has; without "after training" or "step" they are averaged over the window's checkpoints."""
+"""Those that every run has; without "after training" or "step" they are averaged over the window's checkpoints.
+
+PR gains are ratios, and averaged geometrically over checkpoints and layers."""
 
 
 def layer_effect(metric: str, layer: int) -> Quantity:

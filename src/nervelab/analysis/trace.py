@@ -30,8 +30,8 @@ from nervelab.study.params import ScaleName
 
 REMEDY = "run make again."
 FORM = "FILE.csv:ROW:COLUMN (ROW a number from 1, or KEY=VALUE[,KEY=VALUE]), or results/metrics.json:GROUP.NAME"
-_OF_THE_RULE = ("scale", "id", "section", "claim", "confidence", "claimed", "claimed_low", "claimed_high")
-_OF_ALL_EFFECTS = ("verdict", "reason", "decides")
+_OF_THE_RULE = ("scale", "id", "section", "claim", "rival", "confidence", "claimed", "claimed_low", "claimed_high")
+_OF_ALL_EFFECTS = ("verdict", "reason", "survival", "decides")
 _BY_INTERVAL = ("low", "high", "holds", *_OF_ALL_EFFECTS)
 
 
@@ -253,7 +253,7 @@ def _traced(
     )
 
 
-_NOISE = "Its interval rests on seed noise too, which is pooled over other runs: trace tables/seed-noise.csv."
+_NOISE = "Its interval rests on seed noise too, which other runs have a part in: trace tables/seed-noise.csv."
 
 
 def _metric(file: Path, address: str, source: Source) -> Trace:

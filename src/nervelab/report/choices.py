@@ -56,6 +56,13 @@ _SAID: tuple[tuple[Callable[[Config], bool], str], ...] = (
         "alone (`make ONLY=tune`), before any finding was looked at again.",
     ),
     (
+        _sibling,
+        "What was tried of siblings before a claim of the paper counts as one that they do not show: three starts of "
+        "the weights, rates past the best on both sides for most models, four times the length for the core and the "
+        "placements, five and twenty per cent of warm-up for PreLN GELU (docs/siblings.md, with what was not tried). "
+        "Depth was not: four layers stand for twelve, but for a study on request.",
+    ),
+    (
         lambda config: _decoder(config) and config["model"]["placement"] == "preln",
         "PreLN is the standard block: both residuals bypass the norm. The authors' released code takes the residual of "
         "attention from the normalised stream.",

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import linregress, norm, pearsonr, spearmanr, t
+from scipy.stats import binomtest, linregress, norm, pearsonr, spearmanr, t
 
-from nervelab.statistics.estimate import Estimate
+from nervelab.statistics.estimate import TINY, Estimate
 
 FIELLER = 1.06
 """Variance of Fisher's z of Spearman's r, times n - 3 (Fieller, Hartley and Pearson 1957)."""
@@ -22,6 +22,33 @@ def pearson_of(x: Sequence[float], y: Sequence[float], confidence: float) -> Est
 def spearman_of(x: Sequence[float], y: Sequence[float], confidence: float) -> Estimate:
     """Spearman's r with Fieller's interval; undefined below four pairs, or where one side does not vary."""
     return _interval(spearmanr, x, y, FIELLER, confidence)
+
+
+def difference_of(x: Sequence[float], other: Sequence[float], y: Sequence[float], confidence: float) -> Estimate:
+    """Pearson's r of `x` with `y` less that of `other` with the same `y`, with Zou's interval.
+
+    Zou (2007), Toward using confidence intervals to compare correlations, equation 15: from Fisher's interval of each
+    and from the correlation of the two, which are had from the same trainings.
+    """
+    first, second, both = (pearson_of(*pair, confidence) for pair in ((x, y), (other, y), (x, other)))
+    if None in (first.value, second.value, both.value):
+        return Estimate()
+    r, s, q = first.value, second.value, both.value
+    difference = r - s
+    if max(abs(r), abs(s)) > 1 - TINY:  # of which Fisher's interval has no width
+        return Estimate(difference)
+    alike = ((q - r * s / 2) * (1 - r**2 - s**2 - q**2) + q**3) / ((1 - r**2) * (1 - s**2))
+    below, above = ((r - first.low, second.high - s), (first.high - r, s - second.low))
+    low, high = (math.sqrt(max(a**2 + b**2 - 2 * alike * a * b, 0.0)) for a, b in (below, above))
+    return Estimate(difference, difference - low, difference + high)
+
+
+def share_of(count: int, total: int, confidence: float) -> Estimate:
+    """A share with the interval of Clopper and Pearson; undefined of nothing."""
+    if total == 0:
+        return Estimate()
+    ends = binomtest(count, total).proportion_ci(confidence, method="exact")
+    return Estimate(count / total, float(ends.low), float(ends.high))
 
 
 def mean_correlation(correlations: Sequence[float], confidence: float) -> Estimate:

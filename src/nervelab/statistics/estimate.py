@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TINY = 1e-12
+"""What two series must leave unexplained of each other so as not to count as one."""
+
 
 @dataclass(frozen=True)
 class Estimate:

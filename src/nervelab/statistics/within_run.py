@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from nervelab.statistics.blocks import MINIMUM, Draws, interval, resample, widening
-from nervelab.statistics.estimate import Estimate
+from nervelab.statistics.blocks import MINIMUM, Draws, interval, resample, widening_of_r, widening_of_shift
+from nervelab.statistics.estimate import TINY, Estimate
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,18 @@ def pearson(pairs_S2: np.ndarray) -> float | None:
     return None if np.isnan(r) else r
 
 
+def pearson_given(pairs_S2: np.ndarray, given_S: np.ndarray) -> float | None:
+    """Pearson's r of the two columns given a third; None below four rows, or where there is none."""
+    if len(pairs_S2) < 4:
+        return None
+    r = float(_partial(np.column_stack([pairs_S2, given_S])))
+    return None if np.isnan(r) else r
+
+
 def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, confidence: float, draws: Draws) -> Estimate:
     """Pearson's r of the second columns less that of the first, over the same rows, with its block-bootstrap interval.
 
-    Both are resampled together; the percentile interval is stretched for few blocks as that of a mean is.
+    Both are resampled together; the percentile interval is stretched for few blocks (`widening_of_shift`).
     """
     first, second = pearson(pairs_S2), pearson(others_S2)
     if first is None or second is None:
@@ -66,18 +74,18 @@ def shift(pairs_S2: np.ndarray, others_S2: np.ndarray, confidence: float, draws:
         return Estimate(difference)
     both_BS4 = resample(np.column_stack([pairs_S2, others_S2]), draws)
     low, high = interval(_pearson(both_BS4[..., 2:]) - _pearson(both_BS4[..., :2]), confidence)
-    stretch = widening(len(pairs_S2), confidence)
+    stretch = widening_of_shift(len(pairs_S2))
     return Estimate(difference, difference - stretch * (difference - low), difference + stretch * (high - difference))
 
 
 def _widened(r: float, resampled_B: np.ndarray, checkpoints: int, confidence: float) -> tuple[float, float] | None:
-    """The percentile interval, stretched as that of a mean is, but as Fisher's z: the ends stay within -1 and 1."""
+    """The percentile interval, stretched (`widening_of_r`) as Fisher's z: the ends stay within -1 and 1."""
     low, high = interval(resampled_B, confidence)
     if abs(r) == 1 or low == high:
         return None
     with np.errstate(divide="ignore"):  # an end at -1 or 1 stays there
         z, z_low, z_high = np.arctanh([r, low, high])
-    stretch = widening(checkpoints, confidence)
+    stretch = widening_of_r(checkpoints, confidence)
     return float(np.tanh(z - stretch * (z - z_low))), float(np.tanh(z + stretch * (z_high - z)))
 
 
@@ -88,6 +96,14 @@ def _pearson(pairs_BS2: np.ndarray) -> np.ndarray:
     scale = np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.clip((x * y).sum(axis=-1) / scale, -1, 1)
+
+
+def _partial(triples_BS3: np.ndarray) -> np.ndarray:
+    """Pearson's r of the first two columns given the third; NaN where a column does not vary, or follows the third."""
+    xy, xg, yg = (_pearson(triples_BS3[..., pair]) for pair in ([0, 1], [0, 2], [1, 2]))
+    left = np.sqrt((1 - xg**2) * (1 - yg**2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(left > TINY, np.clip((xy - xg * yg) / left, -1, 1), np.nan)
 
 
 def _spearman(pairs_BS2: np.ndarray) -> np.ndarray:

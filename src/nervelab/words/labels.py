@@ -69,6 +69,7 @@ MEASURING_MODES = {
 }
 
 NOT_RUN = "not run at this scale"
+NOT_PROBED = "not probed (nervelab probe does it)"
 
 WINDOW = (
     "Checkpoints count from {window} of the training steps on: one share for all runs, chosen once, with prototypes at "

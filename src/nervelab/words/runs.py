@@ -21,15 +21,6 @@ from nervelab.words.labels import (
     architecture,
 )
 
-
-def named(model: Model) -> str:
-    """A model in words, with its width where that is not the baseline's."""
-    width = model.get("width_multiple", BASELINE["width_multiple"])
-    return architecture(BASELINE | model) + (
-        f", D = {width}d" if width not in (None, BASELINE["width_multiple"]) else ""
-    )
-
-
 # How the settings in which a run may differ from its base are said, beside placement, activation and width.
 _SAID: dict[str, Callable[[Any], str]] = {
     "norm": NORMS.__getitem__,
@@ -41,6 +32,19 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "measure_by_position": lambda _: "measured by position",
     "measure_mode": MEASURING_MODES.__getitem__,
 }
+
+
+def named(model: Model) -> str:
+    """A model in words, with its width where that is not the baseline's, and whatever else it is looked up by."""
+    base = model.get("base", BASELINE["base"])
+    width = model.get("width_multiple", BASELINE["width_multiple"])
+    widths = [f"D = {width}d"] if width not in (None, BASELINE["width_multiple"]) else []
+    others = [_said(key, value) for key, value in model.items() if key not in (*BASELINE, "recipe")]
+    if model.get("optimiser", BASELINE["optimiser"]) != BASELINE["optimiser"]:
+        others.append(_said("optimiser", model["optimiser"]))
+    # What another base is made of where nothing is named, is not the baseline's.
+    what = architecture(BASELINE | model) if base == BASELINE["base"] else BASES.get(base, base)
+    return ", ".join([what, *widths, *others])
 
 
 def run_named(row: dict[str, Any], *, without: Collection[str] = ()) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from nervelab.aggregates.estimated import KEPT, Fidelity, fidelity
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.window import pairs_with_eval_loss
-from nervelab.analysis.findings.finding import Effect, Finding, above, below, between
+from nervelab.analysis.findings.finding import Effect, Finding, Rivals, above, below, between
 from nervelab.paper.architectures import PRELN_GELU
 from nervelab.statistics.blocks import MINIMUM, mean_interval
 from nervelab.statistics.within_run import pearson, shift
@@ -79,6 +79,8 @@ def _shift(measured: Fidelity | None, sample: str, metric: str, known: dict, agg
     return Effect(**known, value=found.value, low=found.low, high=found.high, note=note)
 
 
+SAME = "No rival is held against it: estimators are compared on the same activations, whatever made them."
+
 FIDELITY = (
     Finding(
         id="sampling-fidelity",
@@ -93,6 +95,7 @@ FIDELITY = (
             f"{WINDOW}"
         ),
         effects=_against_low_rank,
+        rivals=Rivals(SAME),
         caveat="One run, with the same tokens drawn at every checkpoint: errors of the draw do not average out.",
     ),
     Finding(
@@ -107,6 +110,7 @@ FIDELITY = (
             "resampled together, widened for few blocks."
         ),
         effects=_diagnostic,
+        rivals=Rivals(SAME),
         caveat="One run, with the same tokens drawn at every checkpoint.",
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.compare import contrast, level, seed_noise
+from nervelab.analysis.compare import Noise, contrast, level, seed_noise
 from nervelab.analysis.findings.finding import Claim, Effect
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import Model
@@ -19,10 +19,16 @@ from nervelab.words.runs import named, outcome
 Layers = Callable[[Run], np.ndarray]
 
 SEED_NOISE = (
-    "Intervals: the mean over the seeds of a run (of their logarithms for a ratio), give or take Student's t times the "
-    "pooled spread over seeds of that quantity (table Seed noise)."
+    "Intervals: the mean over the seeds of a run (of their logarithms for a ratio), give or take Student's t times its "
+    "spread. That of a model is had from its own seeds and from what those of other models say of it, that of two "
+    "models on the same seeds and batches from their differences seed by seed (table Seed noise)."
 )
 """How intervals between runs are made, for the rules that use them."""
+
+
+def assumed(noise: Noise | None) -> str:
+    """What belongs to an effect whose interval rests on the noise of another scale; empty if it does not."""
+    return f"noise assumed: that of the {noise.assumed_from} scale" if noise and noise.assumed_from else ""
 
 
 def of_model(
@@ -38,10 +44,19 @@ def of_model(
     known = {"of": named(model), "quantity": quantity.name, "claim": claim, "unit": quantity.unit, "state": state}
     if state != "finished":
         return Effect(**known, runs=names(runs))
-    estimate = level(runs, quantity, seed_noise(aggregates, quantity, model.get("recipe")))
+    noise = seed_noise(aggregates, quantity, model.get("recipe"))
+    estimate = level(runs, quantity, noise)
     values = [quantity.of(run) for run in runs]
     by_layer = finite_mean([layers(run) for run in runs]) if layers else ()
-    return Effect(**known, **asdict(estimate), by_seed=_all(values), by_layer=by_layer, runs=names(runs))
+    return Effect(
+        **known,
+        **asdict(estimate),
+        by_seed=_all(values),
+        by_layer=by_layer,
+        runs=names(runs),
+        note=assumed(noise),
+        assumed_from=noise.assumed_from if noise else "",
+    )
 
 
 def between_models(
@@ -67,10 +82,12 @@ def between_models(
     of_both = names((*runs, *others))
     if states:
         return Effect(**known, runs=of_both)
-    estimate = contrast(runs, others, quantity, seed_noise(aggregates, quantity, model.get("recipe")))
+    noise = seed_noise(aggregates, quantity, model.get("recipe"))
+    estimate = contrast(runs, others, quantity, noise)
     by_seed = {run.row["seed"]: run for run in others}
     pairs = [(run, by_seed[run.row["seed"]]) for run in runs if run.row["seed"] in by_seed]
     values = [_difference(run, against, quantity) for run, against in pairs]
+    known |= {"note": assumed(noise), "assumed_from": noise.assumed_from if noise else ""}
     return Effect(**known, **asdict(estimate), by_seed=_all(values), runs=of_both)
 
 

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict
+
+import numpy as np
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
-from nervelab.analysis.compare import paired_contrast, seed_noise
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
-from nervelab.analysis.findings.finding import Claim, Effect, Finding, above, below, between
+from nervelab.analysis.findings.finding import Claim, Effect, Finding, Rivals, above, below, between
+from nervelab.analysis.findings.rivals import NULLS, OF_LOSS, Probed, beyond, layer_mean, nulls_said, refused
 from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
-from nervelab.paper.architectures import BY_PLACEMENT, LONG_WIDTHS, MIXLN_GELU, POSTLN_GELU, PRELN_GELU, RELEASED_GELU
-from nervelab.statistics.across_runs import slope
-from nervelab.statistics.estimate import Estimate
+from nervelab.paper.architectures import (
+    BY_PLACEMENT,
+    LONG_WIDTHS,
+    MIXLN_GELU,
+    POSTLN_GELU,
+    PRELN_GELU,
+    RELEASED_GELU,
+    Model,
+)
+from nervelab.probefiles import GAUSSIAN, TRAINED, UNTRAINED
+from nervelab.statistics.across_runs import mean_of, slope
 from nervelab.words.runs import outcome_over_widths
 
 FLAT = 0.25
 """The exponent of PR_post / D over D within which return on width counts as flat, and below which as falling."""
 
 
-def _return_on_width(aggregates: Aggregates) -> tuple[Effect, ...]:
-    sweeps = {name: over_widths(aggregates, model) for name, model in BY_PLACEMENT.items()}
-    contrasts = (
-        ("PreLN", "MixLN", NORMALISED_PR),
-        ("MixLN", "PostLN", NORMALISED_PR),
-        ("MixLN", "PreLN", LAYER_SPREAD),
-        ("MixLN", "PostLN", LAYER_SPREAD),
-    )
+def _order(aggregates: Aggregates) -> tuple[Effect, ...]:
+    return _over_each(aggregates, NORMALISED_PR, (("PreLN", "MixLN"), ("MixLN", "PostLN")))
+
+
+def _layer_spread(aggregates: Aggregates) -> tuple[Effect, ...]:
+    return _over_each(aggregates, LAYER_SPREAD, (("MixLN", "PreLN"), ("MixLN", "PostLN")))
+
+
+def _exponents(aggregates: Aggregates) -> tuple[Effect, ...]:
+    sweeps = _sweeps(aggregates)
     return (
-        *(_over(aggregates, sweeps, *contrast) for contrast in contrasts),
         _exponent("PreLN", sweeps["PreLN"], between(-FLAT, FLAT), aggregates.confidence),
         _exponent("PostLN", sweeps["PostLN"], below(-FLAT), aggregates.confidence),
         _exponent("MixLN", sweeps["MixLN"], None, aggregates.confidence),
@@ -36,25 +49,101 @@ def _return_on_width(aggregates: Aggregates) -> tuple[Effect, ...]:
     )
 
 
-def _over(
-    aggregates: Aggregates,
-    sweeps: dict[str, tuple[Run | None, ...]],
-    one: str,
-    other: str,
-    quantity: Quantity,
+def _sweeps(aggregates: Aggregates) -> dict[str, tuple[Run | None, ...]]:
+    return {name: over_widths(aggregates, model) for name, model in BY_PLACEMENT.items()}
+
+
+def _over_each(aggregates: Aggregates, quantity: Quantity, pairs: tuple[tuple[str, str], ...]) -> tuple[Effect, ...]:
+    sweeps = _sweeps(aggregates)
+    return tuple(
+        ratio_over_widths(f"{one} / {other}", sweeps[one], sweeps[other], quantity, aggregates.confidence)
+        for one, other in pairs
+    )
+
+
+def ratio_over_widths(
+    of: str, runs: tuple[Run | None, ...], others: tuple[Run | None, ...], quantity: Quantity, confidence: float
 ) -> Effect:
-    """One placement over another, width by width."""
-    runs = (*sweeps[one], *sweeps[other])
-    state = outcome_over_widths(runs)
-    known = {"of": f"{one} / {other}", "quantity": quantity.name, "claim": above(1), "state": state}
+    """One sweep over another, width by width: the geometric mean, with the t interval over widths. Claimed above 1."""
+    both = (*runs, *others)
+    state = outcome_over_widths(both)
+    known = {"of": of, "quantity": quantity.name, "claim": above(1), "state": state, "runs": names(both)}
     if state != "finished":
         return Effect(**known)
-    pairs = list(zip(sweeps[one], sweeps[other], strict=True))
-    noise = seed_noise(aggregates, quantity, **SHORT_RECIPE)
-    estimate = paired_contrast(pairs, quantity, noise)
-    values = [(quantity.of(run), quantity.of(against)) for run, against in pairs]
-    by_width = [f"{run / against:.2f}" for run, against in values if run is not None and against is not None]
-    return _effect(known, estimate, runs, note="by width: " + ", ".join(by_width))
+    pairs = [(quantity.of(run), quantity.of(against)) for run, against in zip(runs, others, strict=True)]
+    if any(None in pair for pair in pairs):
+        return Effect(**known)
+    ratios = [run / against for run, against in pairs]
+    mean = mean_of(np.log(ratios), confidence)
+    ends = {end: None if value is None else math.exp(value) for end, value in asdict(mean).items()}
+    return Effect(**known, **ends, note="by width: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+
+
+USE = layer_mean("pr_post")
+SPREAD = Probed(
+    "spread of PR_post over layers",
+    lambda column, _: float(column("pr_post").std() / column("pr_post").mean()),
+    by_ratio=True,
+)
+
+
+def _order_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
+    return _beyond_each(aggregates, USE, ((PRELN_GELU, MIXLN_GELU), (MIXLN_GELU, POSTLN_GELU)))
+
+
+def _spread_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
+    return _beyond_each(aggregates, SPREAD, ((MIXLN_GELU, PRELN_GELU), (MIXLN_GELU, POSTLN_GELU)))
+
+
+def _beyond_each(aggregates: Aggregates, probed: Probed, pairs: tuple[tuple[Model, Model], ...]) -> tuple[Effect, ...]:
+    return tuple(
+        beyond(aggregates, null, one, probed, above(1), against=other)
+        for null in (UNTRAINED, GAUSSIAN)
+        for one, other in pairs
+    )
+
+
+def _exponent_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
+    unbiased = Probed("unbiased PR_post", lambda column, _: float(column("unbiased_pr_post").mean()), by_ratio=True)
+    sweeps = _sweeps(aggregates)
+
+    def over_untrained(run: Run) -> float | None:
+        trained, untrained = USE.of(run, TRAINED), USE.of(run, UNTRAINED)
+        return None if trained is None or untrained is None else math.exp(trained - untrained)
+
+    def of_unbiased(run: Run) -> float | None:
+        value = unbiased.of(run, TRAINED)
+        return None if value is None else math.exp(value) / run.width
+
+    tokens, wanted = "the number of tokens", {"PreLN": between(-FLAT, FLAT), "PostLN": below(-FLAT)}
+    return (
+        _probed_exponent(
+            "PostLN", sweeps, "PR_post, trained / untrained", over_untrained, below(0), NULLS[UNTRAINED], aggregates
+        ),
+        *(
+            _probed_exponent(name, sweeps, "unbiased PR_post / D", of_unbiased, claim, tokens, aggregates)
+            for name, claim in wanted.items()
+        ),
+    )
+
+
+def _probed_exponent(
+    name: str,
+    sweeps: dict[str, tuple[Run | None, ...]],
+    words: str,
+    value: Callable[[Run], float | None],
+    claim: Claim,
+    rival: str,
+    aggregates: Aggregates,
+) -> Effect:
+    """The slope over ln D of the logarithm of what a probe measured."""
+    runs = sweeps[name]
+    known = {"of": name, "quantity": f"exponent of {words} over D", "claim": claim, "rival": rival, "runs": names(runs)}
+    state = refused(runs)
+    if state:
+        return Effect(**known, state=state)
+    estimate = slope([run.width for run in runs], [value(run) for run in runs], aggregates.confidence)
+    return Effect(**known, **asdict(estimate))
 
 
 def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, confidence: float) -> Effect:
@@ -64,17 +153,14 @@ def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, conf
     if state != "finished":
         return Effect(**known)
     values = [NORMALISED_PR.of(run) for run in runs]
-    return _effect(known, slope([run.width for run in runs], values, confidence), runs)
+    estimate = slope([run.width for run in runs], values, confidence)
+    return Effect(**known, **asdict(estimate), runs=names(runs))
 
 
 def _between_ends(aggregates: Aggregates, name: str) -> Effect:
     """The same slope by the long recipe, which trains fewer widths; nothing is claimed of it."""
     runs = tuple(aggregates.find(**BY_PLACEMENT[name], width_multiple=width) for width in LONG_WIDTHS)
     return _exponent(f"{name}, long recipe, D = 1d, 4d and 8d", runs, None, aggregates.confidence)
-
-
-def _effect(known: dict, estimate: Estimate, runs: tuple[Run, ...], note: str = "") -> Effect:
-    return Effect(**known, **asdict(estimate), runs=names(runs), note=note)
 
 
 def _perplexity(aggregates: Aggregates) -> tuple[Effect, ...]:
@@ -87,30 +173,64 @@ def _perplexity(aggregates: Aggregates) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
+OVER_WIDTHS = (
+    "GELU models at D = 1d to 8d by the short recipe, all measured on the same tokens, after training; width by width "
+    "as a ratio, of which the geometric mean over the eight widths counts, with its t interval over widths."
+)
+ONE_SEED_A_WIDTH = (
+    "One seed at each width, the same at all of them: what differs from width to width is taken for noise, a trend "
+    "included, and what that seed does to all of them is not seen. The released PreLN block was trained "
+    "at 4d only (see placement-ppl)."
+)
+SPLIT_WIDTH = (
+    "return-on-width held the order of placements, exponents over D and the spread over layers in one claim, the order "
+    "with the seed noise of other models, which a scale of one seed does not have: since the rules were reviewed they "
+    "are three claims, and what varies over widths is the noise."
+)
+
 PLACEMENT = (
     Finding(
         id="return-on-width",
         section="3.4",
-        claim=(
-            "PreLN turns width into usable dimensions: PR_post / D is PreLN > MixLN > PostLN, flat over D for PreLN, "
-            "falling for PostLN, with the widest spread over layers for MixLN."
-        ),
+        claim="PreLN turns width into usable dimensions: PR_post / D is PreLN > MixLN > PostLN.",
+        rule=f"PR_post / D, mean over layers: PreLN over MixLN, and MixLN over PostLN. {OVER_WIDTHS}",
+        effects=_order,
+        rivals=Rivals(nulls_said(UNTRAINED, GAUSSIAN, between=True), _order_rivals),
+        caveat=ONE_SEED_A_WIDTH,
+        revisions=(SPLIT_WIDTH,),
+    ),
+    Finding(
+        id="width-exponents",
+        section="3.4",
+        claim="PR_post / D is flat over D for PreLN, and falls for PostLN.",
         rule=(
-            "GELU models at D = 1d to 8d by the short recipe, all measured on the same tokens, after training. "
-            "PR_post / D, mean over layers: PreLN over MixLN and MixLN over PostLN, averaged over the eight widths (of "
-            "logarithms). Spread over layers (standard deviation / mean): MixLN over the others, likewise. Their "
-            "intervals: Student's t times the pooled spread over seeds of a single run (table Seed noise) times the "
-            "square root of 2/8. Exponent: the slope of ln(PR_post / D) over ln D, by least squares over the eight "
-            f"widths with its t interval; within ± {FLAT} is flat, below −{FLAT} is falling. In the paper's Table 7 it "
-            "is −0.12 for PreLN and −1.14 for PostLN between the ends. Three widths of each by the long recipe are "
-            "shown beside."
+            "GELU models at D = 1d to 8d by the short recipe, all measured on the same tokens, after training: the "
+            "slope of ln(PR_post / D) over ln D, by least squares over the eight widths with its t interval; within "
+            f"± {FLAT} is flat, below −{FLAT} is falling. In the paper's Table 7 it is −0.12 for PreLN and −1.14 for "
+            "PostLN between the ends. Three widths of each by the long recipe are shown beside."
         ),
-        effects=_return_on_width,
-        caveat=(
-            "One seed at each width, and the spread over seeds of other models at 4d is taken for theirs. MixLN "
-            "has one PostLN layer of four here, three of twelve in the paper. The released PreLN block was trained at "
-            "4d only (see placement-ppl)."
+        effects=_exponents,
+        rivals=Rivals(
+            "The untrained network: the exponent of the trained PostLN over the untrained one, by least squares over "
+            "the eight widths, is to be below 0. The number of tokens: of few tokens PR is too small, and more so "
+            "where it is large; the exponents of the unbiased estimate are to be as claimed too.",
+            _exponent_rivals,
         ),
+        caveat=f'Where "flat" ends is ours: the paper gives no number. {ONE_SEED_A_WIDTH}',
+        revisions=(SPLIT_WIDTH,),
+    ),
+    Finding(
+        id="width-layer-spread",
+        section="3.4",
+        claim="MixLN spreads PR_post over layers more than PreLN and PostLN do.",
+        rule=(
+            "Spread of PR_post over layers (standard deviation / mean): MixLN over PreLN, and MixLN over PostLN. "
+            f"{OVER_WIDTHS}"
+        ),
+        effects=_layer_spread,
+        rivals=Rivals(nulls_said(UNTRAINED, GAUSSIAN, between=True), _spread_rivals),
+        caveat=f"MixLN has one PostLN layer of four here, three of twelve in the paper. {ONE_SEED_A_WIDTH}",
+        revisions=(SPLIT_WIDTH,),
     ),
     Finding(
         id="placement-ppl",
@@ -118,6 +238,7 @@ PLACEMENT = (
         claim="GPT-2: PreLN has a lower perplexity than MixLN, and MixLN than PostLN.",
         rule=f"Final eval loss of the GELU models at D = 4d. {SEED_NOISE}",
         effects=_perplexity,
+        rivals=Rivals(OF_LOSS),
         caveat=(
             "Which placement trains better depends on the share of warm-up, which is longer here than in the paper. "
             "PreLN is the standard block here; the authors' released code has another one under that name, which is "

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import polars as pl
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
+from nervelab.analysis.borrowed import EVERYWHERE
 from nervelab.analysis.compare import Noise, seed_noise, seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS, Quantity, all_quantities
 from nervelab.analysis.tables.table import RUNS, RUNS_TYPE, Column, Table
+from nervelab.statistics.spread import Prior
 from nervelab.words.runs import run_named
 
 _IDENTITY = (
@@ -45,65 +48,93 @@ def _quantities(aggregates: Aggregates) -> pl.DataFrame:
 
 
 def _noise(aggregates: Aggregates) -> pl.DataFrame:
-    schema = {
-        **dict.fromkeys(("quantity", "name", "unit", "compared_by"), pl.String),
-        "deviation": pl.Float64,
-        **dict.fromkeys(("degrees_of_freedom", "models"), pl.Int64),
-        **dict.fromkeys(("between_two_runs", "between_two_means_of_three"), pl.Float64),
-        RUNS: RUNS_TYPE,
-    }
     quantities = all_quantities(aggregates)
-    rows = [_noise_row(each, seed_noise(aggregates, each)) for each in quantities]
+    rows = [_noise_row(each, aggregates.recipe, seed_noise(aggregates, each)) for each in quantities]
     for each in quantities:
-        row = _noise_row(each, seed_noise(aggregates, each, **SHORT_RECIPE))
+        row = _noise_row(each, SHORT_RECIPE["recipe"], seed_noise(aggregates, each, **SHORT_RECIPE))
         rows.append(row | {"quantity": f"{each.id}_short", "name": f"{each.name}, short recipe"})
-    everywhere = _noise_row(EVAL_LOSS, seed_noise_everywhere(aggregates, EVAL_LOSS))
+    everywhere = _noise_row(EVAL_LOSS, EVERYWHERE, seed_noise_everywhere(aggregates, EVAL_LOSS))
     rows.append(
         everywhere | {"quantity": "eval_loss_everywhere", "name": f"{EVAL_LOSS.name}, every base and optimiser"}
     )
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=_NOISE_SCHEMA)
 
 
-def _noise_row(quantity: Quantity, noise: Noise | None) -> dict[str, Any]:
+_OF_PAIRS = ("deviation_of_pairs", "strength_of_pairs", "degrees_of_freedom_of_pairs", "pairs", "relative_of_pairs")
+_OF_MODELS = ("deviation", "strength", "degrees_of_freedom", "models", "relative")
+_NOISE_SCHEMA = {
+    **dict.fromkeys(("quantity", "name", "unit", "compared_by", "of", "kind"), pl.String),
+    **dict.fromkeys((*_OF_MODELS, *_OF_PAIRS), pl.Float64),
+    **dict.fromkeys(("models", "pairs"), pl.Int64),
+    "between_two_runs": pl.Float64,
+    "assumed_from": pl.String,
+    RUNS: RUNS_TYPE,
+}
+
+
+def _noise_row(quantity: Quantity, kind: str, noise: Noise | None) -> dict[str, Any]:
     row = {
         "quantity": quantity.id,
         "name": quantity.name,
         "unit": "" if quantity.by_ratio else quantity.unit,
         "compared_by": "ratio" if quantity.by_ratio else "difference",
+        "of": quantity.id,
+        "kind": kind,
     }
     if noise is None:
         return row | {RUNS: []}
-    return row | {
-        "deviation": noise.spread.deviation,
-        "degrees_of_freedom": noise.spread.freedom,
-        "models": noise.spread.groups,
-        "between_two_runs": noise.half_width(2),
-        "between_two_means_of_three": noise.half_width(2 / 3),
-        RUNS: noise.runs,
-    }
+    row |= zip(_OF_MODELS, _spread(noise.models, noise.size), strict=True)
+    single = noise.spread.less(noise.spread, noise.models.all_freedom)
+    row |= {"between_two_runs": single.half_width(1, noise.confidence), RUNS: noise.runs}
+    if noise.pairs is not None:
+        row |= zip(_OF_PAIRS, _spread(noise.pairs, noise.size), strict=True)
+    return row | {"assumed_from": noise.assumed_from or None}
+
+
+def _spread(of: Prior, size: float) -> tuple[float | None, ...]:
+    """What `_OF_MODELS` names, of models or pairs."""
+    deviation = math.sqrt(of.variance)
+    return deviation, of.freedom, of.all_freedom, of.groups, math.sqrt(of.pooled) / size if size else None
+
+
+def _of_another_scale(frame: pl.DataFrame) -> str:
+    """Whose noise it is, where it is not that of these runs."""
+    scales = frame["assumed_from"].drop_nulls().unique(maintain_order=True).to_list()
+    return "".join(
+        f"Noise ASSUMED: no model of this scale has two seeds, and the relative noise of the {scale} scale stands in."
+        for scale in scales
+    )
 
 
 NOISE = Table(
     id="seed-noise",
     title="Seed noise: how far two trainings lie apart that differ in nothing but their seed",
     caption=(
-        "Standard deviation of each quantity over seeds, pooled over every AdamW model of the base gpt2-codeparrot "
-        "that a recipe trains on several (failed runs left out; the last line: over all bases and optimisers); of its "
-        "natural logarithm where models are compared by ratios. Two runs, or two means of three seeds, must differ by "
-        "more than the last columns before the difference exceeds seed noise at the {confidence} level (Student's t "
-        "times the deviation times the square root of 2, or of 2/3)."
+        "What the AdamW models of the base gpt2-codeparrot that a recipe trains on several seeds (failed runs left "
+        "out; the last line: all bases and optimisers) say of the standard deviation of each quantity over seeds, of "
+        "its natural logarithm where models are compared by ratios. Models differ in their noise. Centre: the "
+        "deviation that is expected of a model of which no seeds are known, below the mean of all where few are "
+        "noisy (Smyth 2004). The variance of a model is the mean of its own, with n − 1 degrees of freedom, and of "
+        "the centre's, with as many as its strength, and no more than the degrees of freedom of all. Pairs: likewise "
+        "of the difference of two models on the same seeds and batches, seed by seed. Two runs on different seeds of "
+        "models of which no other seeds are known must differ by more than the last column before the difference "
+        "exceeds seed noise at the {confidence} level."
     ),
     columns=(
         Column("name", "quantity"),
         Column("unit", "unit"),
         Column("compared_by", "compared by"),
-        Column("deviation", "deviation", significant=True),
-        Column("degrees_of_freedom", "degrees of freedom"),
+        Column("deviation", "centre", significant=True),
+        Column("strength", "strength", digits=1),
+        Column("degrees_of_freedom", "degrees of freedom", digits=0),
         Column("models", "models"),
+        Column("deviation_of_pairs", "centre, pairs", significant=True),
+        Column("strength_of_pairs", "strength, pairs", digits=1),
+        Column("degrees_of_freedom_of_pairs", "degrees of freedom, pairs", digits=0),
         Column("between_two_runs", "least difference of two runs", significant=True),
-        Column("between_two_means_of_three", "of two means of three", significant=True),
     ),
     build=_noise,
+    remark=_of_another_scale,
 )
 
 QUANTITIES_BY_RUN = Table(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from nervelab.aggregates.find import SHORT_RECIPE, Aggregates
 from nervelab.aggregates.run import Run, names
-from nervelab.aggregates.window import final
+from nervelab.aggregates.window import final, mean_ratio
 from nervelab.analysis.compare import seed_noise_everywhere
 from nervelab.analysis.quantities import EVAL_LOSS
 from nervelab.analysis.tables.ranking import COLUMNS, Difference, agreement, by_errors, by_loss, compared
@@ -46,10 +47,16 @@ def _measured(runs: Sequence[Run], quality: str) -> dict[str, Any]:
     else:
         accuracies = 100 * pl.Series([run.row["eval_accuracy"] for run in runs])
         spread, measured = accuracies.std(), accuracies.mean()
-    metrics = {metric: pl.Series([final(run, metric).mean() for run in runs]).mean() for metric in _METRICS}
+    metrics = {metric: _mean([final(run, metric) for run in runs], metric) for metric in _METRICS}
     known = {"parameters": runs[0].row["parameters"], "seeds": len(runs)}
     known |= {"measured": measured, "spread_over_seeds": spread, "eval_loss": losses.mean()}
     return known | metrics
+
+
+def _mean(values: Sequence[np.ndarray], metric: str) -> float:
+    """Over layers and seeds; of the gain, a ratio, the geometric mean."""
+    every = np.concatenate(values)
+    return float(mean_ratio(every) if metric == "pr_gain" else every.mean())
 
 
 def _compared(
@@ -66,8 +73,8 @@ def _compared(
 _LEVEL = {
     "perplexity": (
         "Two models are level if the {confidence} interval of their difference in final eval loss by seed noise holds "
-        "0; seed noise is pooled here over every model of any base that was trained on several seeds (last line of "
-        "the table Seed noise), also for those of one seed."
+        "0; what seeds do is known here from every model of any base that was trained on several (last line of the "
+        "table Seed noise), also for those of one seed."
     ),
     "accuracy": (
         "Two models are level if 0 lies in the {confidence} interval of their difference as that of two independent "
@@ -102,7 +109,8 @@ def _table(
         title=title,
         caption=(
             f"Paper: {paper.source(id)}. Measured: means over the seeds that finished, metrics after training averaged "
-            f"over layers (PR gain: the mean of the layers' PR_post / PR_pre), the deviation over seeds {spread}. "
+            "over layers (PR gain: the geometric mean of the layers' PR_post / PR_pre), the deviation over seeds "
+            f"{spread}. "
             "Below the paper scale models are small siblings of the paper's and data are stand-ins (tables of settings "
             f"and of the other models): levels cannot be compared. {_LEVEL[quality]}{f' {note}' if note else ''}"
         ),

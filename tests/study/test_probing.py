@@ -33,6 +33,13 @@ def test_the_rule_takes_the_runs_that_findings_compare(project: Project):
         assert (run.name in probed) is (row == {key: BASELINE[key] for key in row}), run.name
 
 
+def test_what_a_sweep_trains_at_another_rate_is_not_probed():
+    runs = load_project(PARAMS, "laptop", "tune").runs
+    off = {run.name for run in runs if "optimiser.lr" in run.off_base}
+    assert len(off) > 50
+    assert not any(is_probed(run) for run in runs if run.name in off)
+
+
 def test_what_is_measured_in_another_mode_is_not_probed():
     runs = load_project(PARAMS, "laptop", "measuring-mode").runs
     assert {run.config.measure.mode for run in runs} == {"eval", "train"}

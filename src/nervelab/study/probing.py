@@ -50,12 +50,13 @@ class Probe:
 def is_probed(run: Run) -> bool:
     """The rule: whether findings compare what a probe of this run measures.
 
-    They do of text runs over the baseline's base by its optimiser that are measured as usual, in eval mode. Whether one
-    finished is known only after its training: the probe of one that did not has no rows.
+    They do of text runs over the baseline's base by its optimiser, at the rate of their recipe, that are measured as
+    usual, in eval mode. Whether one finished is known only after its training: the probe of one that did not is empty.
     """
     compared = all(run.settings.get(key) == BASELINE[key] for key in ("base", "optimiser"))
     usual = run.config.measure.mode == Measure.model_fields["mode"].default
-    return compared and usual and run.config.dataset.modality == "text"
+    at_recipe = "optimiser.lr" not in run.off_base
+    return compared and at_recipe and usual and run.config.dataset.modality == "text"
 
 
 def probes(project: Project) -> list[Probe]:

@@ -69,6 +69,7 @@ def gathered(project: Project) -> int:
     return pl.read_parquet(project.folder / "aggregates" / "laptop" / "probes.parquet").height
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_is_probed_and_nothing_else_is_made_again(built: Project):
     assert folders(built) == []
     assert gathered(built) == 0

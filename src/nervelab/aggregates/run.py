@@ -93,6 +93,15 @@ class Run:
         """
         if self.probes is None:
             return None
+        if (activations, column) not in self._probed:
+            self._probed[activations, column] = self._pivoted_probe(activations, column)
+        return self._probed[activations, column]
+
+    @cached_property
+    def _probed(self) -> dict[tuple[str, str], np.ndarray | None]:
+        return {}
+
+    def _pivoted_probe(self, activations: str, column: str) -> np.ndarray | None:
         rows = self.probes.filter(pl.col("activations") == activations)
         wide = rows.pivot("layer", index="draw", values=column, sort_columns=True).sort("draw").drop("draw")
         return wide.cast(pl.Float64).fill_null(float("nan")).to_numpy() if len(rows) else None

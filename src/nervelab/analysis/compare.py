@@ -14,8 +14,7 @@ from nervelab.analysis.borrowed import EVERYWHERE, Relative, borrowed
 from nervelab.analysis.quantities import Quantity
 from nervelab.files import canonical_json
 from nervelab.paper.architectures import BASELINE
-from nervelab.statistics.estimate import Estimate
-from nervelab.statistics.exponential import exponential
+from nervelab.statistics.estimate import Estimate, of_logarithm
 from nervelab.statistics.spread import Prior, Spread, prior
 
 
@@ -148,11 +147,11 @@ def paired(runs: Sequence[Run], others: Sequence[Run]) -> bool:
 
 
 def _estimate(centre: float, spread: Spread | None, quantity: Quantity, noise: Noise | None) -> Estimate:
-    back = exponential if quantity.by_ratio else float
-    if spread is None or noise is None:
-        return Estimate(back(centre))
-    half = spread.half_width(1, noise.confidence)
-    return Estimate(back(centre), back(centre - half), back(centre + half))
+    estimate = Estimate(centre)
+    if spread is not None and noise is not None:
+        half = spread.half_width(1, noise.confidence)
+        estimate = Estimate(centre, centre - half, centre + half)
+    return of_logarithm(estimate) if quantity.by_ratio else estimate
 
 
 def _with(quantity: Quantity, runs: Iterable[Run]) -> list[Run]:

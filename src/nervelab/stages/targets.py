@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -208,13 +209,7 @@ def refuse_truncated(run: Run) -> None:
     Raises:
         NervelabError: names the file and the remedy.
     """
-    recorded = run.folder / runfiles.RUN_JSON
-    if recorded.exists():
-        content = _said_by(recorded)
-        if content.get("id") != run.id:
-            raise NervelabError(f"{recorded} belongs to run {content.get('id')}, not {run.id}: {REMEDY}")
-        for file in runfiles.RUN_FILES:
-            _refuse_wrong_size(run.folder / file, content["bytes"].get(file))
+    _refuse_another(run.folder / runfiles.RUN_JSON, "run", run.id, runfiles.RUN_FILES)
 
 
 def refuse_truncated_probe(probe: Probe) -> None:
@@ -223,12 +218,18 @@ def refuse_truncated_probe(probe: Probe) -> None:
     Raises:
         NervelabError: names the file and the remedy.
     """
-    recorded = probe.folder / probefiles.PROBE_JSON
-    if recorded.exists():
-        content = _said_by(recorded)
-        if content.get("id") != probe.id:
-            raise NervelabError(f"{recorded} belongs to probe {content.get('id')}, not {probe.id}: {REMEDY}")
-        _refuse_wrong_size(probe.folder / probefiles.PROBES, content["bytes"].get(probefiles.PROBES))
+    _refuse_another(probe.folder / probefiles.PROBE_JSON, "probe", probe.id, (probefiles.PROBES,))
+
+
+def _refuse_another(recorded: Path, kind: str, id: str, files: Iterable[str]) -> None:
+    """Refuse what its record says is another run or probe, and files beside it that are not as long as it says."""
+    if not recorded.exists():
+        return
+    content = _said_by(recorded)
+    if content.get("id") != id:
+        raise NervelabError(f"{recorded} belongs to {kind} {content.get('id')}, not {id}: {REMEDY}")
+    for file in files:
+        _refuse_wrong_size(recorded.parent / file, content["bytes"].get(file))
 
 
 def _said_by(recorded: Path) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from nervelab.analysis.findings.effects import of_model
 from nervelab.analysis.findings.finding import Claim, Effect
 from nervelab.analysis.quantities import Quantity
 from nervelab.paper.architectures import WIDTHS, Model
-from nervelab.probefiles import COLUMNS, GAUSSIAN, SHUFFLED, TRAINED, UNTRAINED
+from nervelab.probefiles import GAUSSIAN, SHUFFLED, TRAINED, UNTRAINED
 from nervelab.statistics.across_runs import mean_of
-from nervelab.statistics.exponential import exponential
+from nervelab.statistics.estimate import of_logarithm
 from nervelab.words.labels import NOT_PROBED
 from nervelab.words.metrics import SPECTRAL, heading
 from nervelab.words.runs import named, outcome_over_widths
@@ -79,12 +79,12 @@ class Probed:
 
     Attributes:
         name: what it is, in words.
-        value: takes the columns of a probe and the trained run; None or not finite where they give no such number.
+        value: takes the columns of a probe; None or not finite where they give no such number.
         by_ratio: whether networks are compared by ratios (its logarithm is averaged) instead of by differences.
     """
 
     name: str
-    value: Callable[[Layered, Run], float | None]
+    value: Callable[[Layered], float | None]
     by_ratio: bool = False
 
     def of(self, run: Run, activations: str) -> float | None:
@@ -93,11 +93,11 @@ class Probed:
         Raises:
             ValueError: the run was not probed.
         """
-        columns = {name: run.probed(activations, name) for name in COLUMNS}
-        if columns["pr_post"] is None:
+        pr_post = run.probed(activations, "pr_post")
+        if pr_post is None:
             raise ValueError(f"{run.row['name']} was not probed")
-        draws = range(len(columns["pr_post"]))
-        values = [self.value(lambda name, draw=draw: columns[name][draw], run) for draw in draws]
+        draws = range(len(pr_post))
+        values = [self.value(lambda name, draw=draw: run.probed(activations, name)[draw]) for draw in draws]
         if any(value is None or not math.isfinite(value) or (self.by_ratio and value <= 0) for value in values):
             return None
         return float(np.mean(np.log(values) if self.by_ratio else values))
@@ -105,13 +105,13 @@ class Probed:
 
 def layer_mean(metric: str, *, by_ratio: bool = True) -> Probed:
     """A column averaged over layers."""
-    return Probed(f"{heading(metric)}, mean over layers", lambda column, _: float(column(metric).mean()), by_ratio)
+    return Probed(f"{heading(metric)}, mean over layers", lambda column: float(column(metric).mean()), by_ratio)
 
 
 def change(metric: str, *, by_ratio: bool, layers: slice = slice(None), where: str = "over layers") -> Probed:
     """What the nonlinearity does to a metric, averaged over layers: post / pre (geometrically), or post - pre."""
 
-    def value(column: Layered, _: Run) -> float:
+    def value(column: Layered) -> float:
         pre_L, post_L = column(f"{metric}_pre")[layers], column(f"{metric}_post")[layers]
         return float(np.exp(np.log(post_L / pre_L).mean()) if by_ratio else (post_L - pre_L).mean())
 
@@ -172,13 +172,11 @@ def unbounded(aggregates: Aggregates, model: Model, quantity: Quantity, claim: C
     )
 
 
-def refused(runs: Iterable[Run | None]) -> str:
-    """Why nothing can be said of what a probe measured in a sweep: how its runs ended, or that they were not probed."""
+def probed_over_widths(runs: Iterable[Run | None]) -> str:
+    """As `outcome_over_widths`, for runs that have to be probed as well: "finished" only if all of them are."""
     runs = tuple(runs)
     state = outcome_over_widths(runs)
-    if state == "finished" and any(run.probes is None for run in runs):
-        return NOT_PROBED
-    return "" if state == "finished" else state
+    return NOT_PROBED if state == "finished" and any(run.probes is None for run in runs) else state
 
 
 def _sign(probed: Probed) -> str:
@@ -206,14 +204,11 @@ def _over_widths(
         "runs": names((*runs, *others)),
         "rival": rival,
     }
-    state = refused((*runs, *others))
-    if state:
+    state = probed_over_widths((*runs, *others))
+    if state != "finished":
         return Effect(**known, state=state)
     values, against = [value(run) for run in runs], [value(run) for run in others] if other else [0.0] * len(runs)
     if None in values or None in against:
         return Effect(**known, note="a width has no such number")
     mean = mean_of(np.subtract(values, against), aggregates.confidence)
-    ends = asdict(mean)
-    if by_ratio:
-        ends = {end: None if number is None else exponential(number) for end, number in ends.items()}
-    return Effect(**known, **ends)
+    return Effect(**known, **asdict(of_logarithm(mean) if by_ratio else mean))

@@ -168,17 +168,17 @@ def _of_js(quantity: Quantity, claim: Claim) -> Callable[[Aggregates], tuple[Eff
 
 BAND = Probed(
     "JS of the largest layer / mean of the other layers",
-    lambda column, _: over_others(column("js"), int(column("js").argmax())),
+    lambda column: over_others(column("js"), int(column("js").argmax())),
     by_ratio=True,
 )
 DEPTH = Probed(
     "JS of the deepest third of layers / that of the others",
-    lambda column, _: deep_over_rest(column("js")),
+    lambda column: deep_over_rest(column("js")),
     by_ratio=True,
 )
 PR_PER_ACTIVE = Probed(
     "PR_post / share of active units, mean over layers",
-    lambda column, _: float((column("pr_post") / column("active_share")).mean()),
+    lambda column: float((column("pr_post") / column("active_share")).mean()),
     by_ratio=True,
 )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from nervelab.aggregates.find import Aggregates
 from nervelab.aggregates.run import Run, names
 from nervelab.aggregates.window import mean_ratio
-from nervelab.analysis.findings.finding import Effect, Finding, Rivals, above, below
+from nervelab.analysis.findings.finding import Claim, Effect, Finding, Rivals, above, below
 from nervelab.analysis.findings.rivals import NULL_NAMES, NULLS
 from nervelab.analysis.quantities import effect
 from nervelab.probefiles import GAUSSIAN, UNTRAINED
@@ -33,19 +34,10 @@ def _falling(aggregates: Aggregates) -> tuple[Effect, ...]:
 
 def _share_falling(aggregates: Aggregates, kind: str) -> Effect:
     """In which share of the layers of all finished runs of a kind PR falls, on the window's mean."""
-    alike = [run for run in aggregates.all_runs() if _counts(run, kind)]
+    alike = tuple(run for run in aggregates.all_runs() if _counts(run, kind))
     runs = tuple(run for run in alike if not run.failed)
-    gains = np.concatenate([effect(run, "pr") for run in runs]) if runs else np.empty(0)
-    falling, measured = _counted(gains)
-    return Effect(
-        of=f"{kind}, {len(runs)} runs" if runs else kind,
-        quantity="share of layers in which PR falls",
-        claim=below(FALLING),
-        state="finished" if runs else outcome(tuple(alike)),
-        **asdict(share_of(falling, measured, aggregates.confidence)),
-        runs=names(runs),
-        note=f"{falling} of {measured} layers" if runs else "",
-    )
+    gains = [effect(run, "pr") for run in runs]
+    return _share(aggregates, kind, runs, gains, "", below(FALLING), outcome(alike))
 
 
 def _rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
@@ -56,23 +48,33 @@ def _null_falling(aggregates: Aggregates, kind: str, null: str) -> Effect:
     """In which share of the layers of a null PR falls, on the mean over draws, over the probed runs of a kind."""
     runs = tuple(run for run in aggregates.all_runs() if _counts(run, kind) and run.probes is not None)
     gains = [mean_ratio(run.probed(null, "pr_post") / run.probed(null, "pr_pre")) for run in runs]
-    falling, measured = _counted(np.concatenate(gains) if gains else np.empty(0))
+    found = _share(aggregates, kind, runs, gains, f", {NULL_NAMES[null]}", above(FALLING), NOT_PROBED)
+    return replace(found, rival=NULLS[null])
+
+
+def _share(
+    aggregates: Aggregates,
+    kind: str,
+    runs: tuple[Run, ...],
+    gains: Sequence[np.ndarray],
+    whose: str,
+    claim: Claim,
+    absent: str,
+) -> Effect:
+    """The share of gains below 1 of those that are numbers; `absent` is the state where there are no runs."""
+    known = {"quantity": f"share of layers in which PR falls{whose}", "claim": claim}
+    if not runs:
+        return Effect(of=kind, **known, state=absent)
+    measured = np.concatenate(gains)
+    measured = measured[np.isfinite(measured)]
+    falling = int((measured < 1).sum())
     return Effect(
-        of=f"{kind}, {len(runs)} runs" if runs else kind,
-        quantity=f"share of layers in which PR falls, {NULL_NAMES[null]}",
-        claim=above(FALLING),
-        state="finished" if runs else NOT_PROBED,
-        **asdict(share_of(falling, measured, aggregates.confidence)),
+        of=f"{kind}, {len(runs)} runs",
+        **known,
+        **asdict(share_of(falling, len(measured), aggregates.confidence)),
         runs=names(runs),
-        rival=NULLS[null],
-        note=f"{falling} of {measured} layers" if runs else "",
+        note=f"{falling} of {len(measured)} layers",
     )
-
-
-def _counted(gains: np.ndarray) -> tuple[int, int]:
-    """How many gains are below 1, of how many that are numbers."""
-    gains = gains[np.isfinite(gains)]
-    return int((gains < 1).sum()), len(gains)
 
 
 def _counts(run: Run, kind: str) -> bool:

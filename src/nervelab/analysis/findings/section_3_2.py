@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nervelab.aggregates.find import Aggregates
-from nervelab.aggregates.run import Run
 from nervelab.aggregates.window import final, window_mean, window_mean_ratio
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models, of_model
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, Rivals, above, below, between
@@ -73,7 +72,7 @@ def _bare_gelu(aggregates: Aggregates, quantity: Quantity, claim: Claim, metric:
 def _of_early(column: str, words: str) -> Probed:
     """A column averaged over the first third of layers."""
 
-    def value(columns: Layered, _: Run) -> float:
+    def value(columns: Layered) -> float:
         values_L = columns(column)
         return float(values_L[: third(len(values_L))].mean())
 
@@ -114,7 +113,7 @@ def _compensation_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
 def _eee_level_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
     from_middle = Probed(
         f"distance of EEE_post, mean over layers, from {MIDDLE:g}",
-        lambda column, _: abs(float(column("eee_post").mean()) - MIDDLE),
+        lambda column: abs(float(column("eee_post").mean()) - MIDDLE),
     )
     return tuple(
         of_null(aggregates, null, model, from_middle, above(BAND))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from nervelab.aggregates.find import SHORT_RECIPE, Aggregates, over_widths
 from nervelab.aggregates.run import Run, names
 from nervelab.analysis.findings.effects import SEED_NOISE, between_models
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, Rivals, above, below, between
-from nervelab.analysis.findings.rivals import NULLS, OF_LOSS, Probed, beyond, layer_mean, nulls_said, refused
+from nervelab.analysis.findings.rivals import NULLS, OF_LOSS, Probed, beyond, layer_mean, nulls_said, probed_over_widths
 from nervelab.analysis.quantities import EVAL_LOSS, LAYER_SPREAD, NORMALISED_PR, Quantity
 from nervelab.paper.architectures import (
     BY_PLACEMENT,
@@ -25,6 +26,7 @@ from nervelab.paper.architectures import (
 )
 from nervelab.probefiles import GAUSSIAN, TRAINED, UNTRAINED
 from nervelab.statistics.across_runs import mean_of, slope
+from nervelab.statistics.estimate import of_logarithm
 from nervelab.words.runs import outcome_over_widths
 
 FLAT = 0.25
@@ -74,15 +76,14 @@ def ratio_over_widths(
     if any(None in pair for pair in pairs):
         return Effect(**known)
     ratios = [run / against for run, against in pairs]
-    mean = mean_of(np.log(ratios), confidence)
-    ends = {end: None if value is None else math.exp(value) for end, value in asdict(mean).items()}
-    return Effect(**known, **ends, note="by width: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    mean = of_logarithm(mean_of(np.log(ratios), confidence))
+    return Effect(**known, **asdict(mean), note="by width: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
 USE = layer_mean("pr_post")
 SPREAD = Probed(
     "spread of PR_post over layers",
-    lambda column, _: float(column("pr_post").std() / column("pr_post").mean()),
+    lambda column: float(column("pr_post").std() / column("pr_post").mean()),
     by_ratio=True,
 )
 
@@ -104,7 +105,7 @@ def _beyond_each(aggregates: Aggregates, probed: Probed, pairs: tuple[tuple[Mode
 
 
 def _exponent_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
-    unbiased = Probed("unbiased PR_post", lambda column, _: float(column("unbiased_pr_post").mean()), by_ratio=True)
+    unbiased = Probed("unbiased PR_post", lambda column: float(column("unbiased_pr_post").mean()), by_ratio=True)
     sweeps = _sweeps(aggregates)
 
     def over_untrained(run: Run) -> float | None:
@@ -115,45 +116,33 @@ def _exponent_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
         value = unbiased.of(run, TRAINED)
         return None if value is None else math.exp(value) / run.width
 
-    tokens, wanted = "the number of tokens", {"PreLN": between(-FLAT, FLAT), "PostLN": below(-FLAT)}
+    exponent = partial(_exponent, confidence=aggregates.confidence, outcome_of=probed_over_widths)
+    trained = exponent("PostLN", sweeps["PostLN"], below(0), words="PR_post, trained / untrained", value=over_untrained)
+    unbiased_ones = (
+        exponent(name, sweeps[name], claim, words="unbiased PR_post / D", value=of_unbiased)
+        for name, claim in (("PreLN", between(-FLAT, FLAT)), ("PostLN", below(-FLAT)))
+    )
     return (
-        _probed_exponent(
-            "PostLN", sweeps, "PR_post, trained / untrained", over_untrained, below(0), NULLS[UNTRAINED], aggregates
-        ),
-        *(
-            _probed_exponent(name, sweeps, "unbiased PR_post / D", of_unbiased, claim, tokens, aggregates)
-            for name, claim in wanted.items()
-        ),
+        replace(trained, rival=NULLS[UNTRAINED]),
+        *(replace(each, rival="the number of tokens") for each in unbiased_ones),
     )
 
 
-def _probed_exponent(
+def _exponent(
     name: str,
-    sweeps: dict[str, tuple[Run | None, ...]],
-    words: str,
-    value: Callable[[Run], float | None],
-    claim: Claim,
-    rival: str,
-    aggregates: Aggregates,
+    runs: tuple[Run | None, ...],
+    claim: Claim | None,
+    confidence: float,
+    words: str = "PR_post / D",
+    value: Callable[[Run], float | None] = NORMALISED_PR.of,
+    outcome_of: Callable[[tuple[Run | None, ...]], str] = outcome_over_widths,
 ) -> Effect:
-    """The slope over ln D of the logarithm of what a probe measured."""
-    runs = sweeps[name]
-    known = {"of": name, "quantity": f"exponent of {words} over D", "claim": claim, "rival": rival, "runs": names(runs)}
-    state = refused(runs)
-    if state:
-        return Effect(**known, state=state)
-    estimate = slope([run.width for run in runs], [value(run) for run in runs], aggregates.confidence)
-    return Effect(**known, **asdict(estimate))
-
-
-def _exponent(name: str, runs: tuple[Run | None, ...], claim: Claim | None, confidence: float) -> Effect:
-    """The slope of ln(PR_post / D) over ln D."""
-    state = outcome_over_widths(runs)
-    known = {"of": name, "quantity": "exponent of PR_post / D over D", "claim": claim, "state": state}
+    """The slope over ln D of the logarithm of a number that runs have, by default of PR_post / D."""
+    state = outcome_of(runs)
+    known = {"of": name, "quantity": f"exponent of {words} over D", "claim": claim, "state": state}
     if state != "finished":
         return Effect(**known)
-    values = [NORMALISED_PR.of(run) for run in runs]
-    estimate = slope([run.width for run in runs], values, confidence)
+    estimate = slope([run.width for run in runs], [value(run) for run in runs], confidence)
     return Effect(**known, **asdict(estimate), runs=names(runs))
 
 

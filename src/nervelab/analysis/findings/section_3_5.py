@@ -21,7 +21,7 @@ from nervelab.aggregates.window import (
 )
 from nervelab.analysis.early_ranking import LOSS, SHARES, at_share, configurations, early_ranking, first_measured
 from nervelab.analysis.findings.finding import Claim, Effect, Finding, Rivals, above, below
-from nervelab.analysis.findings.rivals import NULLS, refused
+from nervelab.analysis.findings.rivals import NULLS, probed_over_widths
 from nervelab.paper.architectures import ARCHITECTURES, NORMFREE_LRELU, NORMFREE_RELU, PRELN_GELU, WIDTHS, Model
 from nervelab.probefiles import UNTRAINED
 from nervelab.statistics.across_runs import difference_of, mean_correlation, mean_of, pearson_of, spearman_of
@@ -175,7 +175,7 @@ def _ranking_rivals(aggregates: Aggregates) -> tuple[Effect, ...]:
     for metric in ("se_post", "pr_post"):
         for rival, words, state, given in (
             (WIDTH, "D", outcome_over_widths(every), lambda run, _: float(run.width)),
-            (NULLS[UNTRAINED], f"the untrained {heading(metric)}", refused(every) or "finished", _untrained),
+            (NULLS[UNTRAINED], f"the untrained {heading(metric)}", probed_over_widths(every), _untrained),
         ):
             estimate = Estimate()
             if state == "finished":
